@@ -1,0 +1,52 @@
+"""Every exception the engine raises on purpose.
+
+LMEraserError
+├── InputError             a value from outside is wrong (also a ValueError)
+│   ├── DataError          an image, a file or a data set cannot be used
+│   └── UnknownSampleError an id is not in the model (never was, or already forgotten)
+├── BackboneError          weights are missing, altered or of another architecture
+├── StoreError             the store cannot be written, or a state in it is damaged
+├── NotFittedError         predict, plan or forget before fit
+├── StalePlanError         a plan that was made for another state of the model
+└── CancelledError         the caller asked to stop; the model is as it was
+
+A message holds the offending value, the limit and the remedy.
+"""
+
+from __future__ import annotations
+
+
+class LMEraserError(Exception):
+    """Root of the engine's own errors."""
+
+
+class InputError(LMEraserError, ValueError):
+    """A value from outside is wrong."""
+
+
+class DataError(InputError):
+    """An image, a file or a data set cannot be used."""
+
+
+class UnknownSampleError(InputError):
+    """A sample id is not in the model."""
+
+
+class BackboneError(LMEraserError):
+    """Backbone weights are missing, altered or of another architecture."""
+
+
+class StoreError(LMEraserError):
+    """The store cannot be written, or holds a damaged state."""
+
+
+class NotFittedError(LMEraserError):
+    """The model was used before `fit`."""
+
+
+class StalePlanError(LMEraserError):
+    """A plan was made for a model that has changed since."""
+
+
+class CancelledError(LMEraserError):
+    """The caller cancelled; the model is as it was before the call."""
