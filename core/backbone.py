@@ -1,0 +1,252 @@
+"""The frozen public model behind one small interface: features, trunk activations, and forward passes with prompts.
+
+Weights are embedded (`assets/`), random from a seed (for tests and as a reference), or from the Hub through timm. Nothing here
+is ever trained on private data. Batches are padded to one fixed size, so a sample's numbers do not depend on its company.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from core.environment import reproducible
+from core.errors import BackboneError, InputError
+from core.timm_guard import import_timm
+from core.vit import ViTConfig, build_vit
+
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+CHUNK = 64  # images per batch, always
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """Enough to load a backbone in another process: `embedded`, `random` (with shape and seed), or a timm model's name."""
+
+    name: str = "embedded"
+    random: ViTConfig | None = None
+    seed: int = 0
+
+
+class Backbone(nn.Module):
+    """A frozen timm model in evaluation mode.
+
+    `feature_blocks` are the blocks whose mean patch token enters the feature (empty: the model's own pooled output), `center`
+    and `scale` (d,) standardize the feature with public statistics, `mean` and `std` the pixels.
+    """
+
+    def __init__(self, spec: BackboneSpec, model: nn.Module, size: int, mean, std, feature_blocks: tuple[int, ...] = (), statistics=None):
+        super().__init__()
+        self.spec, self.size, self.feature_blocks = spec, size, feature_blocks
+        self.model = model.eval().requires_grad_(False)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.register_buffer("center", statistics["center"].float() if statistics else torch.zeros(()))
+        self.register_buffer("scale", statistics["scale"].float() if statistics else torch.ones(()))
+        self.has_tokens = isinstance(getattr(model, "blocks", None), nn.Sequential) and hasattr(model, "_pos_embed")
+        self.dim = int(model.num_features)
+        self.depth = len(model.blocks) if self.has_tokens else 0
+        self.prefix = int(getattr(model, "num_prefix_tokens", 0))
+        self.feature_dim = self.dim * max(1, len(feature_blocks))
+        self.fingerprint = _fingerprint(self)
+
+    @property
+    def device(self) -> torch.device:
+        return self.mean.device
+
+    def resolve_block(self, block: int) -> int:
+        """Return the block index for a possibly negative one; raises InputError where tokens cannot enter."""
+        if not self.has_tokens:
+            raise InputError(f"{self.spec.name} has no plain token sequence, so tokens cannot enter it. Use a padding or patch prompt, or a ViT.")
+        index = block + self.depth if block < 0 else block
+        if not 0 <= index < self.depth:
+            raise InputError(f"block {block} does not exist: {self.spec.name} has {self.depth} blocks, 0 to {self.depth - 1} or -{self.depth} to -1.")
+        return index
+
+    def pixels(self, images: np.ndarray) -> torch.Tensor:
+        """Return images (n, h, w, 3) uint8 as float32 (n, 3, s, s) in 0..1 on the device, resized bicubically."""
+        x = torch.from_numpy(np.ascontiguousarray(images)).to(self.device).permute(0, 3, 1, 2).float() / 255
+        if x.shape[-2:] != (self.size, self.size):
+            x = F.interpolate(x, (self.size, self.size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 1)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def normalized(self, pixels: torch.Tensor) -> torch.Tensor:
+        return (pixels - self.mean) / self.std
+
+    def embed(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the token sequence (n, t, dim) that enters block 0, from normalized pixels."""
+        return self.model.norm_pre(self.model.patch_drop(self.model._pos_embed(self.model.patch_embed(x))))
+
+    def pool(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Return the model's own pooled output (n, dim) of the last block's tokens."""
+        return self.model.forward_head(self.model.norm(tokens), pre_logits=True)
+
+    def forward_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return the pooled output (n, dim) of (prompted) pixels in 0..1; gradients flow back to them."""
+        return self.model.forward_head(self.model.forward_features(self.normalized(pixels)), pre_logits=True)
+
+    def _features_and_trunk(self, pixels: torch.Tensor, block: int | None) -> tuple[torch.Tensor, torch.Tensor | None]:
+        if not self.feature_blocks and block is None:
+            return self.forward_pixels(pixels), None
+        x, trunk, pooled = self.embed(self.normalized(pixels)), None, []
+        for i, layer in enumerate(self.model.blocks):
+            trunk = x if i == block else trunk
+            x = layer(x)
+            if i in self.feature_blocks:
+                pooled.append(x[:, self.prefix :].mean(1))
+        features = torch.cat(pooled, 1) if pooled else self.pool(x)
+        return features, trunk
+
+    def derive(self, images: np.ndarray, block: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return standardized features (n, feature_dim) float32 and, for a block, trunk activations (n, t, dim) float16.
+
+        Each image's rows are the same whatever else is in `images`: batches are padded to `CHUNK`.
+        """
+        features, trunks = [], []
+        with reproducible(), torch.inference_mode():
+            for i in range(0, len(images), CHUNK):
+                part = images[i : i + CHUNK]
+                padded = np.concatenate([part, np.zeros((CHUNK - len(part), *part.shape[1:]), np.uint8)])
+                feature, trunk = self._features_and_trunk(self.pixels(padded), block)
+                features.append(((feature - self.center) / self.scale)[: len(part)].cpu().numpy())
+                if block is not None:
+                    trunks.append(trunk[: len(part)].half().cpu().numpy())
+        width = np.zeros((0, self.feature_dim), np.float32)
+        return np.concatenate([width, *features]), (np.concatenate(trunks) if trunks else None)
+
+    def late(self, trunk: torch.Tensor, block: int, readout: str) -> Callable[[torch.Tensor], torch.Tensor]:
+        """Return prompt (p, dim) -> pooled outputs (n, dim), with all that does not depend on the prompt computed beforehand.
+
+        `trunk` (n, t, dim) are activations before `block`. Tokens join after the prefix; `readout` pools their outputs
+        (`prompts`, VPT's prompt pooling, arXiv 2203.12119) or the model's own (`patches`).
+        """
+        if readout == "prompts" and block == self.depth - 1 and self._plain_last_block():
+            return self._late_last(trunk)
+        return lambda prompt: self._late_full(trunk, block, readout, prompt)
+
+    def _plain_last_block(self) -> bool:
+        from timm.models.vision_transformer import Block
+
+        return type(self.model.blocks[-1]) is Block
+
+    def _late_full(self, trunk: torch.Tensor, block: int, readout: str, prompt: torch.Tensor) -> torch.Tensor:
+        p, prefix = len(prompt), self.prefix
+        x = torch.cat([trunk[:, :prefix], prompt.expand(len(trunk), -1, -1), trunk[:, prefix:]], 1)
+        for layer in self.model.blocks[block:]:
+            x = layer(x)
+        if readout == "prompts":
+            return F.layer_norm(x[:, prefix : prefix + p], (self.dim,)).mean(1)
+        return self.pool(torch.cat([x[:, :prefix], x[:, prefix + p :]], 1))
+
+    def _late_last(self, trunk: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """In the last block only the prompts' rows are read, so keys and values of the image's tokens are constants."""
+        layer = self.model.blocks[-1]
+        attention = layer.attn
+        heads = attention.num_heads
+
+        def project(tokens: torch.Tensor) -> torch.Tensor:  # (n, t, dim) -> (3, n, heads, t, dim / heads)
+            n, t, _ = tokens.shape
+            return attention.qkv(layer.norm1(tokens)).reshape(n, t, 3, heads, -1).permute(2, 0, 3, 1, 4)
+
+        with torch.no_grad():
+            _, keys, values = project(trunk)
+
+        def forward(prompt: torch.Tensor) -> torch.Tensor:
+            n, p = len(trunk), len(prompt)
+            q, k, v = project(prompt[None])
+            expand = lambda a: a.expand(n, -1, -1, -1)  # noqa: E731
+            q, k = attention.q_norm(q), attention.k_norm(torch.cat([keys, expand(k)], 2))
+            mixed = F.scaled_dot_product_attention(expand(q), k, torch.cat([values, expand(v)], 2))
+            mixed = attention.proj(attention.norm(mixed.transpose(1, 2).reshape(n, p, -1)))
+            x = prompt + layer.ls1(mixed)
+            x = x + layer.ls2(layer.mlp(layer.norm2(x)))
+            return F.layer_norm(x, (self.dim,)).mean(1)
+
+        return forward
+
+
+def _fingerprint(backbone: Backbone) -> str:
+    """SHA-256 over weights, buffers, input size and feature blocks: what a cluster key says of the backbone."""
+    sha = hashlib.sha256(json.dumps([backbone.size, list(backbone.feature_blocks)]).encode())
+    for name, tensor in sorted(backbone.state_dict().items()):
+        sha.update(name.encode() + str(tuple(tensor.shape)).encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+@lru_cache(maxsize=4)
+def load_backbone(spec: BackboneSpec | str = "embedded", device: torch.device | str = "cpu") -> Backbone:
+    """Load and freeze a backbone; loading the same one again in a process returns the same object.
+
+    Raises BackboneError when weights are missing or altered, or a timm name is unknown or not to be had.
+    """
+    spec = BackboneSpec(spec) if isinstance(spec, str) else spec
+    if spec.random is not None:
+        backbone = _random(spec)
+    elif spec.name == "embedded":
+        backbone = _embedded(spec)
+    else:
+        backbone = _hub(spec)
+    return backbone.to(device=torch.device(device), memory_format=torch.channels_last)
+
+
+def _random(spec: BackboneSpec) -> Backbone:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)
+        model = build_vit(spec.random)
+    blocks = tuple(range(spec.random.depth // 2, spec.random.depth))
+    return Backbone(replace(spec, name="random"), model, spec.random.image_size, [0.5] * 3, [0.25] * 3, blocks)
+
+
+def read_manifest(folder: Path = ASSETS) -> dict:
+    """Return assets/manifest.json; raises BackboneError when it is missing."""
+    path = folder / "manifest.json"
+    if not path.is_file():
+        raise BackboneError(f"{path} is missing. Restore the assets folder, or train a backbone with `python -m core pretrain`.")
+    return json.loads(path.read_text())
+
+
+def verified_asset(name: str, folder: Path = ASSETS) -> Path:
+    """Return the path of a file in assets/ after checking its SHA-256 against the manifest; raises BackboneError."""
+    expected = read_manifest(folder)["sha256"].get(name)
+    path = folder / name
+    if expected is None or not path.is_file():
+        raise BackboneError(f"{name} is not among the assets in {folder}. Restore the folder from the repository.")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != expected:
+        raise BackboneError(f"{name} has SHA-256 {found}, but the manifest says {expected}. Restore the file from the repository.")
+    return path
+
+
+def _embedded(spec: BackboneSpec, folder: Path = ASSETS) -> Backbone:
+    from safetensors.torch import load_file
+
+    manifest = read_manifest(folder)
+    shape = ViTConfig(**{**manifest["model"], "stem_widths": tuple(manifest["model"]["stem_widths"]), "drop_path": 0.0})
+    model = build_vit(shape)
+    weights = load_file(verified_asset("backbone.safetensors", folder))
+    statistics = {k: weights.pop(f"feature.{k}") for k in ("center", "scale")}
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    return Backbone(spec, model, shape.image_size, [0.5] * 3, [0.25] * 3, tuple(manifest["feature_blocks"]), statistics)
+
+
+def _hub(spec: BackboneSpec) -> Backbone:
+    timm = import_timm()
+    if not timm.is_model(spec.name.split(".")[0]):
+        raise BackboneError(f"timm knows no model {spec.name!r}. List names with timm.list_models(); 'embedded' works without network.")
+    try:
+        model = timm.create_model(spec.name, pretrained=True, num_classes=0)
+    except Exception as error:  # Hub, network and file errors share no base class
+        raise BackboneError(
+            f"Weights of {spec.name!r} were looked for on the Hugging Face Hub and in its local cache, and could not be had "
+            f"({type(error).__name__}). Connect once so that they are cached, or use 'embedded', which works offline."
+        ) from error
+    data = model.pretrained_cfg
+    return Backbone(spec, model, data["input_size"][-1], list(data["mean"]), list(data["std"]))

@@ -1,0 +1,130 @@
+"""`train_cluster`: the pure function from a cluster's members and a configuration to its prompt and head.
+
+Its randomness comes from the cluster's key alone. It knows no other cluster, no store, no executor and no request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from core.backbone import Backbone, BackboneSpec, load_backbone
+from core.environment import environment, reproducible
+from core.prompts import initial_prompt, prompted
+from core.types import SCHEMA, ClusterState, PromptConfig, TrainConfig
+
+
+@dataclass(frozen=True, eq=False)
+class ClusterJob:
+    """All that tuning one cluster needs, ready to be sent to another process.
+
+    Rows are in ascending order of sample digest. `inputs` are trunk activations (n, t, dim) float16 for tokens, images
+    (n, h, w, 3) uint8 otherwise; `features` (n, d) float32.
+    """
+
+    key: str
+    backbone: BackboneSpec
+    device: str
+    inputs: np.ndarray
+    features: np.ndarray
+    labels: np.ndarray
+    num_classes: int
+    prompt: PromptConfig
+    train: TrainConfig
+
+
+def recipe_digest(backbone: Backbone, prompt: PromptConfig, train: TrainConfig, num_classes: int) -> str:
+    """Return the SHA-256 over everything that decides a state beside the members: the common part of all cluster keys."""
+    facts = {
+        "schema": SCHEMA,
+        "environment": environment(backbone.device),
+        "backbone": backbone.fingerprint,
+        "prompt": asdict(prompt),
+        "train": asdict(train),
+        "num_classes": num_classes,
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def cluster_key(recipe: str, digests: list[str]) -> str:
+    """Return a cluster's key: SHA-256 over the recipe and its members' sorted content digests (copies counted)."""
+    return hashlib.sha256("\n".join([recipe, *sorted(digests)]).encode()).hexdigest()
+
+
+def job_inputs(prompt: PromptConfig, backbone: Backbone, inputs: np.ndarray) -> torch.Tensor:
+    """Return a job's inputs as the float32 tensor that `prompted` takes."""
+    if prompt.kind == "tokens":
+        return torch.from_numpy(np.ascontiguousarray(inputs)).to(backbone.device).float()
+    return backbone.pixels(inputs)
+
+
+def batches(n: int, config: TrainConfig, rng: torch.Generator):
+    """Yield `steps` index tensors: shuffled passes over n members, cut into batches of at most `batch_size`."""
+    order, at, size = torch.randperm(n, generator=rng), 0, min(n, config.batch_size)
+    for _ in range(config.steps):
+        if at + size > n:
+            order, at = torch.randperm(n, generator=rng), 0
+        yield order[at : at + size]
+        at += size
+
+
+def train_cluster(job: ClusterJob) -> ClusterState:
+    """Tune one cluster's prompt and head and return them (paper, section 4.2: one prompt and one head per cluster).
+
+    Bit for bit the same for the same key on the same environment, whatever else runs. AdamW, cosine schedule, fixed steps.
+    """
+    began = time.perf_counter()
+    with reproducible():
+        backbone = load_backbone(job.backbone, job.device)
+        rng = torch.Generator().manual_seed(int(job.key[:15], 16))
+        prompt = initial_prompt(job.prompt, backbone, rng).requires_grad_()
+        width = backbone.dim + (job.features.shape[1] if job.train.use_features else 0)
+        weight = torch.zeros(job.num_classes, width, device=backbone.device, requires_grad=True)
+        bias = torch.zeros(job.num_classes, device=backbone.device, requires_grad=True)
+        losses, passes = _tune(job, backbone, prompt, weight, bias, rng)
+    tensors = {"prompt": prompt, "head.weight": weight, "head.bias": bias}
+    arrays = {name: t.detach().cpu().numpy().copy() for name, t in tensors.items()}
+    return ClusterState(arrays, tuple(losses), time.perf_counter() - began, passes)
+
+
+def _tune(job: ClusterJob, backbone: Backbone, prompt, weight, bias, rng: torch.Generator) -> tuple[list[float], int]:
+    groups = [
+        {"params": [prompt], "lr": job.train.prompt_lr, "weight_decay": 0.0},
+        {"params": [weight, bias], "lr": job.train.head_lr, "weight_decay": job.train.weight_decay},
+    ]
+    optimizer = torch.optim.AdamW(groups)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, job.train.steps)
+    forward = cluster_forward(job.prompt, job.train, backbone, job.inputs, job.features)
+    labels = torch.from_numpy(job.labels).to(backbone.device)
+    losses, passes = [], 0
+    for rows in batches(len(labels), job.train, rng):
+        logits = forward(rows, prompt, weight, bias)
+        loss = F.cross_entropy(logits, labels[rows])
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+        losses.append(float(loss.detach()))
+        passes += len(rows)
+    return losses, passes
+
+
+def cluster_forward(prompt_config: PromptConfig, train: TrainConfig, backbone: Backbone, inputs: np.ndarray, features: np.ndarray) -> Callable:
+    """Return (rows, prompt, weight, bias) -> logits (len(rows), classes) over fixed inputs, in training and in serving alike."""
+    x = job_inputs(prompt_config, backbone, inputs)
+    known = torch.from_numpy(np.ascontiguousarray(features)).to(backbone.device)
+
+    def forward(rows, prompt, weight, bias):
+        pooled = prompted(prompt_config, backbone, x[rows])(prompt)
+        if train.use_features:
+            pooled = torch.cat([pooled, known[rows]], 1)
+        return F.linear(pooled, weight, bias)
+
+    return forward
