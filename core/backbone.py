@@ -122,20 +122,21 @@ class Backbone(nn.Module):
         width = np.zeros((0, self.feature_dim), np.float32)
         return np.concatenate([width, *features]), (np.concatenate(trunks) if trunks else None)
 
-    def late(self, trunk: torch.Tensor, block: int, readout: str) -> Callable[[torch.Tensor], torch.Tensor]:
-        """Return prompt (p, dim) -> pooled outputs (n, dim), with all that does not depend on the prompt computed beforehand.
+    def late(self, trunk: torch.Tensor, block: int, readout: str) -> Callable:
+        """Return (prompt (p, dim), rows) -> pooled outputs (len(rows), dim), with what no prompt changes computed beforehand.
 
         `trunk` (n, t, dim) are activations before `block`. Tokens join after the prefix; `readout` pools their outputs
         (`prompts`, VPT's prompt pooling, arXiv 2203.12119) or the model's own (`patches`).
         """
         if readout == "prompts" and block == self.depth - 1 and self._plain_last_block():
             return self._late_last(trunk)
-        return lambda prompt: self._late_full(trunk, block, readout, prompt)
+        return lambda prompt, rows: self._late_full(trunk[rows], block, readout, prompt)
 
     def _plain_last_block(self) -> bool:
         from timm.models.vision_transformer import Block
 
-        return type(self.model.blocks[-1]) is Block
+        layer = self.model.blocks[-1]
+        return type(layer) is Block and getattr(layer.attn, "gate", None) is None
 
     def _late_full(self, trunk: torch.Tensor, block: int, readout: str, prompt: torch.Tensor) -> torch.Tensor:
         p, prefix = len(prompt), self.prefix
@@ -146,25 +147,25 @@ class Backbone(nn.Module):
             return F.layer_norm(x[:, prefix : prefix + p], (self.dim,)).mean(1)
         return self.pool(torch.cat([x[:, :prefix], x[:, prefix + p :]], 1))
 
-    def _late_last(self, trunk: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+    def _late_last(self, trunk: torch.Tensor) -> Callable:
         """In the last block only the prompts' rows are read, so keys and values of the image's tokens are constants."""
         layer = self.model.blocks[-1]
         attention = layer.attn
-        heads = attention.num_heads
 
         def project(tokens: torch.Tensor) -> torch.Tensor:  # (n, t, dim) -> (3, n, heads, t, dim / heads)
             n, t, _ = tokens.shape
-            return attention.qkv(layer.norm1(tokens)).reshape(n, t, 3, heads, -1).permute(2, 0, 3, 1, 4)
+            return attention.qkv(layer.norm1(tokens)).reshape(n, t, 3, attention.num_heads, -1).permute(2, 0, 3, 1, 4)
 
         with torch.no_grad():
             _, keys, values = project(trunk)
+            keys = attention.k_norm(keys)
 
-        def forward(prompt: torch.Tensor) -> torch.Tensor:
-            n, p = len(trunk), len(prompt)
-            q, k, v = project(prompt[None])
-            expand = lambda a: a.expand(n, -1, -1, -1)  # noqa: E731
-            q, k = attention.q_norm(q), attention.k_norm(torch.cat([keys, expand(k)], 2))
-            mixed = F.scaled_dot_product_attention(expand(q), k, torch.cat([values, expand(v)], 2))
+        def forward(prompt: torch.Tensor, rows) -> torch.Tensor:
+            known_k, known_v = keys[rows], values[rows]
+            n, p = len(known_k), len(prompt)
+            q, k, v = (a.expand(n, -1, -1, -1) for a in project(prompt[None]))
+            k, v = torch.cat([known_k, attention.k_norm(k)], 2), torch.cat([known_v, v], 2)
+            mixed = F.scaled_dot_product_attention(attention.q_norm(q), k, v)
             mixed = attention.proj(attention.norm(mixed.transpose(1, 2).reshape(n, p, -1)))
             x = prompt + layer.ls1(mixed)
             x = x + layer.ls2(layer.mlp(layer.norm2(x)))

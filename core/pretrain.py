@@ -8,6 +8,7 @@ Knows nothing of private data.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -268,3 +269,50 @@ def pretrain(data: Path, out: Path, config: PretrainConfig, device: torch.device
             log.write(json.dumps(metrics) + "\n")
         say(json.dumps(metrics))
     return metrics
+
+
+def export(checkpoint: Path, data: Path, assets: Path, feature_blocks: tuple[int, ...], prototypes: int = 256) -> dict:
+    """Write the averaged weights of a checkpoint into `assets` and return the manifest.
+
+    backbone.safetensors: weights and the features' public mean and spread, fp16. prototypes.safetensors: k-means centers of
+    public features for the `public` partition. manifest.json: shape, SHA-256 of both, how they were made.
+    """
+    from sklearn.cluster import MiniBatchKMeans
+
+    from core.backbone import Backbone, BackboneSpec
+
+    with safe_open(checkpoint, "pt") as file:
+        meta = file.metadata()
+    config = json.loads(meta["config"])
+    shape = ViTConfig(**{**config["model"], "stem_widths": tuple(config["model"]["stem_widths"]), "drop_path": 0.0})
+    weights = {k[len("average.") :]: v for k, v in load_file(checkpoint).items() if k.startswith("average.")}
+    weights = {k: v.half() if v.is_floating_point() else v for k, v in weights.items() if not k.startswith("head.")}
+    model = build_vit(shape)
+    model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
+    images = _public_sample(data, shape.image_size, config["seed"])
+    bare = Backbone(BackboneSpec("embedded"), model, shape.image_size, [0.5] * 3, [0.25] * 3, feature_blocks)
+    features = torch.from_numpy(bare.derive(images, None)[0])
+    statistics = {"center": features.mean(0).half(), "scale": features.std(0).half()}
+    standardized = ((features - statistics["center"].float()) / statistics["scale"].float()).numpy()
+    centers = MiniBatchKMeans(prototypes, random_state=config["seed"], n_init=3).fit(standardized).cluster_centers_
+    assets.mkdir(parents=True, exist_ok=True)
+    save_file(weights | {f"feature.{k}": v for k, v in statistics.items()}, assets / "backbone.safetensors")
+    save_file({"prototypes": torch.from_numpy(centers).half()}, assets / "prototypes.safetensors")
+    manifest = {
+        "model": shape.to_json(),
+        "feature_blocks": list(feature_blocks),
+        "pretraining": {**config, "epochs_done": int(meta["epoch"]), "seconds": float(meta["seconds"])},
+        "sha256": {n: hashlib.sha256((assets / n).read_bytes()).hexdigest() for n in ("backbone.safetensors", "prototypes.safetensors")},
+    }
+    (assets / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    return manifest
+
+
+def _public_sample(data: Path, size: int, seed: int, n: int = 6000) -> np.ndarray:
+    """Public images (n, s, s, 3) uint8, half of them recolored, so that strokes and grey images are not outliers."""
+    images, _ = load_images([data / "valid.parquet"], size)
+    rng = torch.Generator().manual_seed(seed)
+    x = torch.from_numpy(images[torch.randperm(len(images), generator=rng)[:n].numpy()]).float() / 255
+    strong = PretrainConfig(invert=0.3, grey=0.4, edges=0.3)
+    x[n // 2 :] = recolor(x[n // 2 :], strong, rng)
+    return (x * 255).round().byte().permute(0, 2, 3, 1).contiguous().numpy()

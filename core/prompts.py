@@ -55,12 +55,12 @@ def pixel_mask(config: PromptConfig, backbone: Backbone) -> torch.Tensor:
     return mask
 
 
-def prompted(config: PromptConfig, backbone: Backbone, inputs: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return prompt -> pooled outputs (n, dim) for fixed inputs.
+def prompted(config: PromptConfig, backbone: Backbone, inputs: torch.Tensor) -> Callable:
+    """Return (prompt, rows) -> pooled outputs (len(rows), dim) of those rows of fixed inputs.
 
     inputs: trunk activations (n, t, dim) for tokens, pixels (n, 3, s, s) in 0..1 otherwise.
     """
     if config.kind == "tokens":
         return backbone.late(inputs, backbone.resolve_block(config.block), config.readout)
     mask = pixel_mask(config, backbone)
-    return lambda prompt: backbone.forward_pixels(inputs + prompt * mask)
+    return lambda prompt, rows: backbone.forward_pixels(inputs[rows] + prompt * mask)

@@ -118,11 +118,11 @@ def _tune(job: ClusterJob, backbone: Backbone, prompt, weight, bias, rng: torch.
 
 def cluster_forward(prompt_config: PromptConfig, train: TrainConfig, backbone: Backbone, inputs: np.ndarray, features: np.ndarray) -> Callable:
     """Return (rows, prompt, weight, bias) -> logits (len(rows), classes) over fixed inputs, in training and in serving alike."""
-    x = job_inputs(prompt_config, backbone, inputs)
+    pool = prompted(prompt_config, backbone, job_inputs(prompt_config, backbone, inputs))
     known = torch.from_numpy(np.ascontiguousarray(features)).to(backbone.device)
 
     def forward(rows, prompt, weight, bias):
-        pooled = prompted(prompt_config, backbone, x[rows])(prompt)
+        pooled = pool(prompt, rows)
         if train.use_features:
             pooled = torch.cat([pooled, known[rows]], 1)
         return F.linear(pooled, weight, bias)

@@ -1,0 +1,127 @@
+"""What the frozen backbone computes once per sample: its feature and its trunk activations, one entry per content digest.
+
+One entry per sample, each owning its memory, so that deleting a sample deletes what was derived from it. Knows no clusters.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from core.backbone import Backbone, BackboneSpec, load_backbone
+from core.executors import Executor
+from core.types import Progress, ProgressCallback, Samples
+
+PART = 256  # images per job
+
+
+@dataclass(frozen=True, eq=False)
+class DeriveJob:
+    """Images (n, h, w, 3) uint8 to send through the backbone, in this process or another."""
+
+    backbone: BackboneSpec
+    device: str
+    images: np.ndarray
+    block: int | None
+
+
+def derive_job(job: DeriveJob) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return features (n, d) float32 and trunk activations (n, t, dim) float16, or None without a block."""
+    return load_backbone(job.backbone, job.device).derive(job.images, job.block)
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """A sample's feature (d,) float32 and trunk activations (t, dim) float16, or None while not needed."""
+
+    feature: np.ndarray
+    trunk: np.ndarray | None
+
+
+class Derived:
+    """Entries by content digest, filled on demand through an executor."""
+
+    def __init__(self, backbone: Backbone, block: int | None, executor: Executor):
+        self.backbone, self.block, self.executor = backbone, block, executor
+        self.entries: dict[str, Entry] = {}
+        self.seconds_per_image = 0.0  # of the last sizeable computation
+
+    def fork(self) -> Derived:
+        """Return a copy that shares the entries and deletes on its own."""
+        copy = Derived(self.backbone, self.block, self.executor)
+        copy.entries, copy.seconds_per_image = dict(self.entries), self.seconds_per_image
+        return copy
+
+    def ensure(
+        self, samples: Samples, trunk: bool, progress: ProgressCallback | None = None, cancel: threading.Event | None = None
+    ) -> float:
+        """Compute what is missing for the samples, exact copies once; return the seconds taken. Raises CancelledError."""
+        began, wanted = time.perf_counter(), {}
+        need_trunk = trunk and self.block is not None
+        for row, digest in enumerate(samples.digests):
+            entry = self.entries.get(digest)
+            if entry is None or (need_trunk and entry.trunk is None):
+                wanted.setdefault(digest, row)
+        digests, rows = list(wanted), list(wanted.values())
+        parts = [slice(i, i + PART) for i in range(0, len(rows), PART)]
+        block = self.block if need_trunk else None
+        device = str(self.backbone.device)
+        jobs = [DeriveJob(self.backbone.spec, device, samples.images[rows[p]], block) for p in parts]
+        done = 0
+        for i, (features, trunks) in self.executor.map(derive_job, jobs, cancel):
+            for j, digest in enumerate(digests[parts[i]]):
+                self.entries[digest] = Entry(features[j].copy(), None if trunks is None else trunks[j].copy())
+            done += len(features)
+            if progress:
+                progress(Progress("features", done, len(rows)))
+        seconds = time.perf_counter() - began
+        if len(rows) >= 64:
+            self.seconds_per_image = seconds / len(rows)
+        return seconds
+
+    def features(self, digests: Iterable[str]) -> np.ndarray:
+        """Return the features (n, d) of digests that were ensured."""
+        rows = [self.entries[d].feature for d in digests]
+        return np.stack(rows) if rows else np.zeros((0, self.backbone.feature_dim), np.float32)
+
+    def trunks(self, digests: Iterable[str]) -> np.ndarray:
+        """Return the trunk activations (n, t, dim) float16 of digests that were ensured with their trunk."""
+        return np.stack([self.entries[d].trunk for d in digests])
+
+    def drop(self, digests: Iterable[str]) -> None:
+        """Delete entries; unknown digests are ignored."""
+        for digest in digests:
+            self.entries.pop(digest, None)
+
+    def save(self, path: Path) -> None:
+        """Write all features (not the activations) to a safetensors file, atomically; raises StoreError."""
+        from safetensors.numpy import save
+
+        from core.store import write_atomically
+
+        digests = sorted(self.entries)
+        names = np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(len(digests), 32)
+        meta = {"backbone": self.backbone.fingerprint, "seconds_per_image": repr(self.seconds_per_image)}
+        write_atomically(path, save({"digests": names.copy(), "features": self.features(digests)}, meta))
+
+    def load(self, path: Path) -> bool:
+        """Read features saved for the same backbone; return whether there were any. A damaged or foreign file counts as none."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, "numpy") as file:
+                meta = file.metadata() or {}
+                names, features = file.get_tensor("digests"), file.get_tensor("features")
+        except (OSError, SafetensorError):
+            return False
+        if meta.get("backbone") != self.backbone.fingerprint or features.shape[1:] != (self.backbone.feature_dim,):
+            return False
+        for name, feature in zip(names, features, strict=True):
+            self.entries.setdefault(name.tobytes().hex(), Entry(feature.copy(), None))
+        self.seconds_per_image = float(meta.get("seconds_per_image", 0.0))
+        return True

@@ -1,0 +1,413 @@
+"""`LMEraser`: fit, predict, plan, forget, learn. Each change is a fit on the new set of samples, served from the store where it can be.
+
+Because every state is found under a key that says all it depends on, the model after `forget(ids)` is the one that `fit` gives
+on what remains: same root, bit for bit, on the same environment. Knows no data set, no request log and no page.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core.backbone import Backbone, load_backbone
+from core.derived import Derived
+from core.errors import InputError, NotFittedError, StalePlanError
+from core.executors import Executor, InlineExecutor
+from core.global_head import GlobalHead, expand
+from core.partition import check_partition, make_partition, public_prototypes
+from core.presets import preset
+from core.prompts import check_prompt, trunk_block
+from core.serve import ClusterCache, Inputs, log_proba
+from core.store import MemoryStore, OverlayStore, Store
+from core.train import ClusterJob, cluster_key, recipe_digest, train_cluster
+from core.types import (
+    ClusterState,
+    EraserConfig,
+    ForgetPlan,
+    Outcome,
+    Partition,
+    Progress,
+    ProgressCallback,
+    Samples,
+    Seconds,
+    tensors_digest,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A fitted model: samples, their partition, one key and state per cluster, and the global head's statistics."""
+
+    samples: Samples
+    partition: Partition
+    keys: tuple[str, ...]
+    states: dict[str, ClusterState]
+    head: GlobalHead | None
+    root: str
+
+
+def model_root(keys, states: dict[str, ClusterState], partition: Partition, head: GlobalHead | None) -> str:
+    """Return the SHA-256 over sorted keys and state digests, the prototypes and the global head's integers."""
+    facts = {
+        "clusters": sorted((key, states[key].digest) for key in keys),
+        "prototypes": tensors_digest({"prototypes": partition.prototypes}),
+        "head": head.digest if head else None,
+    }
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+class LMEraser:
+    """An image classifier that forgets exactly (LMEraser, arXiv 2404.11056).
+
+    Parameters are only stored; `fit` sets the attributes that end in an underscore. `backbone` is a `Backbone`, or a name for
+    `load_backbone`. Without a store states live in memory; without an executor work runs in the calling thread.
+    """
+
+    def __init__(
+        self,
+        config: EraserConfig | str = "fast",
+        backbone: Backbone | str = "embedded",
+        store: Store | None = None,
+        executor: Executor | None = None,
+    ):
+        self.config, self.backbone, self.store, self.executor = config, backbone, store, executor
+
+    def fit(
+        self,
+        samples: Samples | np.ndarray,
+        labels=None,
+        progress: ProgressCallback | None = None,
+        cancel: threading.Event | None = None,
+    ) -> LMEraser:
+        """Fit on samples, or on images (n, h, w[, 3]) uint8 and integer labels (n,); return self.
+
+        Raises InputError for a configuration or data that do not fit, CancelledError when cancelled, StoreError.
+        """
+        if not isinstance(samples, Samples):
+            samples = Samples.build(samples, labels)
+        self._prepare()
+        self._check_range(samples)
+        setup = self._derived.ensure(samples, trunk=True, progress=progress, cancel=cancel) if not self._all_stored(samples) else 0.0
+        began = time.perf_counter()
+        setup += self._derived.ensure(samples, trunk=False, progress=progress, cancel=cancel)
+        partition, keys = self._partition(samples)
+        plan_seconds = max(0.0, time.perf_counter() - began)
+        self._advance("fit", samples, partition, keys, setup, plan_seconds, progress, cancel)
+        return self
+
+    def plan(self, ids) -> ForgetPlan:
+        """Return what forgetting the ids will do; nothing is changed.
+
+        Raises NotFittedError, UnknownSampleError for ids that are not in the model, InputError for an empty or repeated one.
+        """
+        model = self._fitted()
+        began = time.perf_counter()
+        ids = _checked_ids(ids)
+        gone = model.samples.rows(ids)
+        survivors = model.samples.without(ids)
+        partition, keys = self._partition(survivors)
+        known = set(model.keys)
+        retrain = tuple(k for k in keys if k not in known)
+        todo = [c for c, k in enumerate(keys) if k not in known]
+        sizes = np.bincount(partition.assignment, minlength=partition.clusters)
+        seconds = time.perf_counter() - began
+        return ForgetPlan(
+            ids=ids,
+            root=model.root,
+            survivors=survivors,
+            partition=partition,
+            keys=keys,
+            touched=tuple(sorted({int(c) for c in model.partition.assignment[gone]} | self._vanished(model, keys))),
+            clusters_before=model.partition.clusters,
+            retrain=retrain,
+            untouched=tuple(k for k in keys if k in known),
+            samples_to_retrain=int(sizes[todo].sum()) if todo else 0,
+            copies_left=model.samples.copies_of(ids),
+            predicted_seconds=seconds + self._predict_training(sizes[todo] if todo else []),
+            predicted_full_seconds=self._predict_full(sizes),
+            seconds=seconds,
+        )
+
+    def forget(self, ids, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> Outcome:
+        """Forget ids, or execute a plan unchanged; return what was done.
+
+        Raises what `plan` raises, StalePlanError when the model changed since the plan, CancelledError (the model is as before).
+        """
+        plan = ids if isinstance(ids, ForgetPlan) else self.plan(ids)
+        model = self._fitted()
+        if plan.root != model.root:
+            raise StalePlanError(f"The plan was made for model {plan.root[:12]}, but the model is now {model.root[:12]}. Plan again; nothing was changed.")
+        return self._advance("forget", plan.survivors, plan.partition, plan.keys, 0.0, plan.seconds, progress, cancel)
+
+    def learn(self, samples: Samples, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> Outcome:
+        """Add samples of the same classes and image size: a fit on the union. Raises InputError, CancelledError."""
+        model = self._fitted()
+        union = model.samples.extended(samples)
+        setup = self._derived.ensure(samples, trunk=False, progress=progress, cancel=cancel)
+        began = time.perf_counter()
+        partition, keys = self._partition(union)
+        return self._advance("learn", union, partition, keys, setup, time.perf_counter() - began, progress, cancel)
+
+    def predict(self, images) -> np.ndarray:
+        """Return the class index (n,) of each image (n, h, w[, 3]) uint8, or of prepared `Inputs`. Raises NotFittedError."""
+        return self.predict_proba(images).argmax(1)
+
+    def predict_proba(self, images, cache: ClusterCache | None = None) -> np.ndarray:
+        """Return class probabilities (n, classes) float64; a model that has forgotten everything answers every class alike."""
+        model = self._fitted()
+        inputs = images if isinstance(images, Inputs) else self.prepare(images)
+        solved = self._solved(model)
+        expanded = expand(inputs.features) if solved else None
+        values = log_proba(
+            model.partition, model.keys, model.states, solved, inputs, expanded, self._backbone, self._config, len(model.samples.classes), cache
+        )
+        return np.exp(values)
+
+    def prepare(self, images) -> Inputs:
+        """Return what serving derives from images (n, h, w[, 3]) uint8, to be used for several predictions."""
+        self._fitted()
+        samples = Samples.build(images, np.zeros(len(images), np.int64), ("0",))
+        return self.prepare_samples(samples)
+
+    def prepare_samples(self, samples: Samples, remembered: bool = False) -> Inputs:
+        """As `prepare`, for samples; `remembered` reads training samples' entries instead of computing them again."""
+        derived = self._derived if remembered else Derived(self._backbone, self._derived.block, self._executor)
+        derived.ensure(samples, trunk=True)
+        digests = samples.digests
+        values = samples.images if derived.block is None else derived.trunks(digests)
+        return Inputs(derived.features(digests), values)
+
+    def fork(self) -> LMEraser:
+        """Return a private copy that shares arrays and states with this model but forgets on its own."""
+        model = self._fitted()
+        copy = LMEraser(self.config, self._backbone, OverlayStore(self._store), self._executor)
+        copy._prepare()
+        copy._derived = self._derived.fork()
+        copy._full_seconds = self._full_seconds
+        copy.model_, copy.outcome_ = model, self.outcome_
+        return copy
+
+    def full_retraining(
+        self, progress: ProgressCallback | None = None, cancel: threading.Event | None = None
+    ) -> tuple[LMEraser, Outcome]:
+        """Fit the same configuration from scratch on what remains, with an empty store; return the new model and what it took."""
+        fresh = LMEraser(self.config, self._backbone, MemoryStore(), self._executor)
+        fresh.fit(self._fitted().samples, progress=progress, cancel=cancel)
+        self._full_seconds = fresh.outcome_.seconds.total
+        return fresh, fresh.outcome_
+
+    @property
+    def samples_(self) -> Samples:
+        return self._fitted().samples
+
+    @property
+    def partition_(self) -> Partition:
+        return self._fitted().partition
+
+    @property
+    def keys_(self) -> tuple[str, ...]:
+        return self._fitted().keys
+
+    @property
+    def states_(self) -> dict[str, ClusterState]:
+        return self._fitted().states
+
+    @property
+    def root_(self) -> str:
+        return self._fitted().root
+
+    def _fitted(self) -> Model:
+        if not hasattr(self, "model_"):
+            raise NotFittedError("This LMEraser is not fitted yet. Call fit(samples) first.")
+        return self.model_
+
+    def _prepare(self) -> None:
+        """Resolve parameters into private attributes, once."""
+        if hasattr(self, "_backbone"):
+            return
+        self._config = preset(self.config) if isinstance(self.config, str) else self.config
+        self._backbone = load_backbone(self.backbone) if not isinstance(self.backbone, Backbone) else self.backbone
+        check_partition(self._config.partition)
+        check_prompt(self._config.prompt, self._backbone)
+        _check_budget(self._config)
+        self._store = self.store if self.store is not None else MemoryStore()
+        self._executor = self.executor if self.executor is not None else InlineExecutor()
+        self._derived = Derived(self._backbone, trunk_block(self._config.prompt, self._backbone), self._executor)
+        self._full_seconds: float | None = None
+        self._solution: tuple[str, tuple] | None = None
+
+    def _check_range(self, samples: Samples) -> None:
+        if not len(samples.classes):
+            raise InputError("0 classes are named; give at least one class.")
+
+    def _all_stored(self, samples: Samples) -> bool:
+        """Whether a fit would find every state, so that trunk activations are not needed yet."""
+        if any(d not in self._derived.entries for d in samples.digests):
+            return False
+        _, keys = self._partition(samples)
+        return all(self._store.get(k) is not None for k in keys)
+
+    def _partition(self, samples: Samples) -> tuple[Partition, tuple[str, ...]]:
+        """Return a set of samples' partition and cluster keys, reusing the current model's assignments where they cannot differ."""
+        digests = samples.digests
+        model = getattr(self, "model_", None)
+        previous = None
+        if model is not None and model.partition.clusters:
+            nearest = model.partition.buckets[model.partition.assignment]
+            previous = (model.partition, dict(zip(model.samples.digests, nearest, strict=True)))
+        public = public_prototypes() if self._config.partition.method == "public" and self._backbone.spec.name == "embedded" else None
+        features = lambda rows: self._derived.features(digests[r] for r in rows)  # noqa: E731
+        partition = make_partition(digests, features, self._config.partition, public, previous)
+        recipe = recipe_digest(self._backbone, self._config.prompt, self._config.train, len(samples.classes))
+        members: list[list[str]] = [[] for _ in range(partition.clusters)]
+        for digest, cluster in zip(digests, partition.assignment, strict=True):
+            members[cluster].append(digest)
+        return partition, tuple(cluster_key(recipe, m) for m in members)
+
+    @staticmethod
+    def _vanished(model: Model, keys: tuple[str, ...]) -> set[int]:
+        kept = set(keys)
+        return {c for c, k in enumerate(model.keys) if k not in kept}
+
+    def _advance(self, kind, samples, partition, keys, setup, plan_seconds, progress, cancel) -> Outcome:
+        """Bring the model to a new set of samples: take known states, train the others, swap, delete what nothing uses any more."""
+        old: Model | None = getattr(self, "model_", None)
+        states = self._known_states(keys, old)
+        reused = tuple(k for k in keys if k in states)
+        missing = [c for c, k in enumerate(keys) if k not in states]
+        if missing:
+            needed = samples.take(np.flatnonzero(np.isin(partition.assignment, missing)))
+            setup += self._derived.ensure(needed, trunk=True, progress=progress, cancel=cancel)
+        began = time.perf_counter()
+        trained = self._train(samples, partition, keys, missing, progress, cancel)
+        states |= trained
+        head = self._moved_head(old, samples)
+        train_seconds = time.perf_counter() - began
+        self.model_ = Model(samples, partition, keys, states, head, model_root(keys, states, partition, head))
+        dropped = tuple(k for k in old.keys if k not in states) if old else ()
+        self._drop(old, dropped)
+        self.outcome_ = Outcome(
+            kind=kind,
+            root_before=old.root if old else None,
+            root_after=self.model_.root,
+            trained=tuple(trained),
+            reused=reused,
+            dropped=dropped,
+            seconds=Seconds(setup, plan_seconds, train_seconds),
+            sample_passes=sum(s.sample_passes for s in trained.values()),
+            samples=len(samples),
+        )
+        if kind == "fit" and not reused:
+            self._full_seconds = self.outcome_.seconds.total
+        return self.outcome_
+
+    def _known_states(self, keys, old: Model | None) -> dict[str, ClusterState]:
+        at_hand = old.states if old else {}
+        found = {k: at_hand.get(k) or self._store.get(k) for k in keys}
+        return {k: s for k, s in found.items() if s is not None}
+
+    def _train(self, samples, partition, keys, missing, progress, cancel) -> dict[str, ClusterState]:
+        jobs = [self._job(samples, partition.members(c), keys[c]) for c in missing]
+        trained: dict[str, ClusterState] = {}
+        try:
+            for i, state in self._executor.map(train_cluster, jobs, cancel):
+                trained[jobs[i].key] = state
+                self._store.put(jobs[i].key, state)
+                if progress:
+                    progress(Progress("train", len(trained), len(jobs), (jobs[i].key,)))
+        except BaseException:
+            for key in trained:
+                self._store.delete(key)
+            raise
+        return {k: trained[k] for k in keys if k in trained}
+
+    def _job(self, samples: Samples, rows: np.ndarray, key: str) -> ClusterJob:
+        digests = samples.digests
+        rows = np.array(sorted(rows, key=lambda r: digests[r]), np.int64)
+        chosen = [digests[r] for r in rows]
+        tokens = self._config.prompt.kind == "tokens"
+        return ClusterJob(
+            key=key,
+            backbone=self._backbone.spec,
+            device=str(self._backbone.device),
+            inputs=self._derived.trunks(chosen) if tokens else samples.images[rows],
+            features=self._derived.features(chosen),
+            labels=samples.labels[rows],
+            num_classes=len(samples.classes),
+            prompt=self._config.prompt,
+            train=self._config.train,
+        )
+
+    def _moved_head(self, old: Model | None, samples: Samples) -> GlobalHead | None:
+        """Return the global head of the new samples: what left is subtracted, what came is added; the integers are exact."""
+        if not self._config.serve.global_weight:
+            return None
+        head = old.head if old else None
+        if head is None or len(head.counts) != len(samples.classes):
+            return self._shifted(GlobalHead.empty(len(samples.classes), self._backbone.feature_dim), samples, 1)
+        before, after = set(old.samples.ids), set(samples.ids)
+        gone = [r for r, i in enumerate(old.samples.ids) if i not in after]
+        came = [r for r, i in enumerate(samples.ids) if i not in before]
+        head = self._shifted(head, old.samples.take(gone), -1) if gone else head
+        return self._shifted(head, samples.take(came), 1) if came else head
+
+    def _shifted(self, head: GlobalHead, samples: Samples, sign: int) -> GlobalHead:
+        return head.changed(self._derived.features(samples.digests), samples.labels, sign)
+
+    def _drop(self, old: Model | None, keys: tuple[str, ...]) -> None:
+        for key in keys:
+            self._store.delete(key)
+        if old:
+            self._derived.drop(set(old.samples.digests) - set(self.model_.samples.digests))
+
+    def _solved(self, model: Model):
+        if model.head is None or not len(model.samples):
+            return None
+        if self._solution is None or self._solution[0] != model.root:
+            self._solution = (model.root, model.head.solve())
+        return self._solution[1]
+
+    def _predict_training(self, sizes) -> float:
+        """Expected seconds to train clusters of these sizes, from how long this model's own states took."""
+        states = list(self._fitted().states.values())
+        passes = sum(s.sample_passes for s in states)
+        if not passes or not len(sizes):
+            return 0.0
+        rate = sum(s.seconds for s in states) / passes
+        config = self._config.train
+        work = sum(min(int(n), config.batch_size) * config.steps for n in sizes) * rate
+        return work / min(len(sizes), self._executor.workers)
+
+    def _predict_full(self, sizes) -> float:
+        if self._full_seconds is not None:
+            return self._full_seconds
+        return self._predict_training(sizes) + float(np.sum(sizes)) * self._derived.seconds_per_image
+
+
+def _checked_ids(ids) -> tuple[str, ...]:
+    ids = (ids,) if isinstance(ids, str) else tuple(ids)
+    if not ids:
+        raise InputError("0 ids were given; name at least one sample to forget.")
+    if len(set(ids)) < len(ids):
+        raise InputError(f"{len(ids) - len(set(ids))} of {len(ids)} ids are repeated; name each sample once.")
+    return ids
+
+
+def _check_budget(config: EraserConfig) -> None:
+    for name, value in (("steps", config.train.steps), ("batch_size", config.train.batch_size), ("mix", config.serve.mix)):
+        if value < 1:
+            raise InputError(f"{name} is {value}; give a whole number of at least 1.")
+    if not 0 <= config.serve.global_weight <= 1:
+        raise InputError(f"global_weight is {config.serve.global_weight}; give a share between 0 and 1.")
+    if config.serve.temperature <= 0:
+        raise InputError(f"temperature is {config.serve.temperature}; give a number above 0.")
+
+
+def with_partition(config: EraserConfig, **changes) -> EraserConfig:
+    """Return a configuration with some of its partition's fields replaced."""
+    return replace(config, partition=replace(config.partition, **changes))

@@ -1,0 +1,168 @@
+"""Cuts private data into clusters: `hierarchical` (the paper's HierCluster), `public`, and `random` (SISA's shards).
+
+A partition is a pure function of the *set* of samples: their digests and frozen features. It does not depend on the order of
+samples, knows no labels and trains nothing.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.cluster import AgglomerativeClustering
+
+from core.backbone import verified_asset
+from core.environment import reproducible
+from core.errors import InputError
+from core.types import Partition, PartitionConfig
+
+METHODS = ("hierarchical", "public", "random")
+ROWS = 4096  # per matrix product, always: a sample's distances do not depend on how many others there are
+
+
+def check_partition(config: PartitionConfig) -> None:
+    """Raise InputError for a method or number that no partition can have."""
+    if config.method not in METHODS:
+        raise InputError(f"partition {config.method!r} is not one of {', '.join(METHODS)}.")
+    for name in ("clusters", "anchors", "cap"):
+        value = getattr(config, name)
+        if value is not None and value < 1:
+            raise InputError(f"{name} is {value}; give a whole number of at least 1, or leave it out.")
+
+
+def anchor_count(config: PartitionConfig, n: int) -> int:
+    """Return how many anchors n samples have; a staircase, so that single deletions seldom change it."""
+    if config.anchors is not None:
+        return min(config.anchors, n)
+    return min(1024, 1 << max(0, (n // 5)).bit_length() - 1) if n >= 5 else n
+
+
+def unit(features: np.ndarray) -> np.ndarray:
+    """Return features (n, d) scaled to length 1, so that Euclidean distance orders like cosine distance."""
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def squared_distances(features: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
+    """Return squared Euclidean distances (n, p) of unit features to prototypes, each row independent of the others."""
+    result = np.empty((len(features), len(prototypes)), np.float32)
+    p = torch.from_numpy(np.ascontiguousarray(prototypes))
+    with reproducible(), torch.inference_mode():
+        for i in range(0, len(features), ROWS):
+            part = unit(features[i : i + ROWS])
+            padded = np.zeros((ROWS, features.shape[1]), np.float32)
+            padded[: len(part)] = part
+            x = torch.from_numpy(padded)
+            distance = p.square().sum(1) - 2 * (x @ p.T) + x.square().sum(1, keepdim=True)
+            result[i : i + ROWS] = distance[: len(part)].numpy()
+    return result
+
+
+def public_prototypes(assets: Path | None = None) -> np.ndarray:
+    """Return the shipped public prototypes (p, d) at unit length; raises BackboneError when they are missing or altered."""
+    from safetensors.numpy import load_file
+
+    path = verified_asset("prototypes.safetensors", *([assets] if assets else []))
+    return unit(load_file(path)["prototypes"].astype(np.float32))
+
+
+def make_partition(
+    digests: tuple[str, ...],
+    features,
+    config: PartitionConfig,
+    public: np.ndarray | None = None,
+    previous: tuple[Partition, dict[str, int]] | None = None,
+) -> Partition:
+    """Partition samples by digest and feature.
+
+    `features(rows) -> (len(rows), d)` is asked only for what is needed. `public` (p, d) are public prototypes, for that method.
+    `previous` is an earlier partition with each digest's prototype: where the prototypes come out the same, known assignments
+    are reused, which changes nothing but the time. Raises InputError.
+    """
+    check_partition(config)
+    n = len(digests)
+    if config.method == "random" or n == 0:
+        return _random(digests, config.clusters or 64)
+    order = sorted(range(n), key=digests.__getitem__)
+    if config.method == "public":
+        if public is None:
+            raise InputError("the public partition needs public prototypes for this backbone; only 'embedded' ships them. Use hierarchical.")
+        anchors, prototypes = np.empty(0, np.int64), public[: config.clusters]
+    else:
+        anchors = np.array(order[: anchor_count(config, n)], np.int64)
+        prototypes = hierarchical_prototypes(unit(features(anchors)), config, n)
+    nearest = _nearest(digests, features, prototypes, previous)
+    return _with_cap(digests, nearest, prototypes, anchors, config.cap)
+
+
+def _nearest(digests, features, prototypes: np.ndarray, previous) -> np.ndarray:
+    if previous is not None and np.array_equal(previous[0].prototypes, prototypes):
+        known = previous[1]
+        nearest = np.array([known.get(d, -1) for d in digests], np.int64)
+        new = np.flatnonzero(nearest < 0)
+        if len(new):
+            nearest[new] = squared_distances(features(new), prototypes).argmin(1)
+        return nearest
+    return squared_distances(features(np.arange(len(digests))), prototypes).argmin(1)
+
+
+def hierarchical_prototypes(anchors: np.ndarray, config: PartitionConfig, n: int) -> np.ndarray:
+    """Return prototypes (p, d): the means of the anchors' average-linkage clusters (paper, section 4.1).
+
+    `anchors` (m, d) are in ascending order of digest. The tree is cut into the configured number of clusters; a cluster with
+    over four times its even share of anchors, or whose share of the anchors promises more than `cap` samples, is cut further down the tree.
+    """
+    m = len(anchors)
+    k = min(config.clusters or max(1, m // 4), m)
+    if m == 1:
+        return anchors.copy()
+    children = AgglomerativeClustering(n_clusters=None, distance_threshold=0, linkage="average").fit(anchors).children_
+    most = 4 * m / k if config.cap is None else min(4 * m / k, config.cap * m / n)
+    groups = _cut(children, m, k, max(1.0, most))
+    return np.stack([anchors[g].mean(0) for g in groups])
+
+
+def _cut(children: np.ndarray, m: int, k: int, most: float) -> list[list[int]]:
+    """Undo the last k - 1 merges of a tree, then more of them inside groups of over `most` leaves; return leaves by group."""
+    leaves = {i: [i] for i in range(m)}
+    for i, (a, b) in enumerate(children):
+        leaves[m + i] = sorted(leaves[a] + leaves[b])
+    nodes = {2 * m - 2}
+    for node in range(2 * m - 2, 2 * m - 1 - k, -1):
+        nodes = (nodes - {node}) | {int(c) for c in children[node - m]}
+    waiting, groups = sorted(nodes), []
+    while waiting:
+        node = waiting.pop()
+        if node >= m and len(leaves[node]) > most:
+            waiting += [int(c) for c in children[node - m]]
+        else:
+            groups.append(leaves[node])
+    return sorted(groups)
+
+
+def _with_cap(digests, nearest: np.ndarray, prototypes: np.ndarray, anchors: np.ndarray, cap: int | None) -> Partition:
+    """Drop empty prototypes' clusters and cut those still over the cap by digest into 2, 4, 8, ... parts."""
+    assignment, buckets = np.full(len(nearest), -1, np.int64), []
+    for prototype in np.unique(nearest):
+        rows = np.flatnonzero(nearest == prototype)
+        parts = _halve(digests, rows, cap) if cap else [rows]
+        for part in parts:
+            assignment[part] = len(buckets)
+            buckets.append(prototype)
+    return Partition(prototypes.astype(np.float32), np.array(buckets, np.int64), assignment, anchors)
+
+
+def _halve(digests, rows: np.ndarray, cap: int) -> list[np.ndarray]:
+    """Cut rows by the low bits of their digests until no part exceeds the cap; copies always stay together."""
+    numbers = np.array([int(digests[r][-8:], 16) for r in rows])
+    for bits in range(17):
+        bucket = numbers & ((1 << bits) - 1)
+        if np.bincount(bucket).max() <= cap:
+            break
+    return [rows[bucket == b] for b in np.unique(bucket)]
+
+
+def _random(digests: tuple[str, ...], clusters: int) -> Partition:
+    shard = np.array([int(d[-12:], 16) % clusters for d in digests], np.int64)
+    present, assignment = np.unique(shard, return_inverse=True)
+    return Partition(np.zeros((0, 0), np.float32), present, assignment.astype(np.int64), np.empty(0, np.int64))

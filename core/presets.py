@@ -1,0 +1,22 @@
+"""Named configurations. `paper`: pixel frame, hard routing, as published. `fast`: late tokens, mixed routing, global head."""
+
+from __future__ import annotations
+
+from core.errors import InputError
+from core.types import EraserConfig, PromptConfig, ServeConfig, TrainConfig
+
+PRESETS = {
+    "fast": EraserConfig(),
+    "paper": EraserConfig(
+        prompt=PromptConfig("padding", size=6),
+        train=TrainConfig(steps=30, prompt_lr=1e-2, use_features=False),
+        serve=ServeConfig(mix=1, global_weight=0.0),
+    ),
+}
+
+
+def preset(name: str) -> EraserConfig:
+    """Return a preset's configuration; raises InputError for an unknown name."""
+    if name not in PRESETS:
+        raise InputError(f"preset {name!r} is not one of {', '.join(PRESETS)}.")
+    return PRESETS[name]
