@@ -25,7 +25,8 @@ IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "fine_label")
 SPLITS = {"train": "train", "test": "test", "validation": "test", "valid": "test", "val": "test"}
 OFFLINE = "digits needs neither files nor network"
-BATCH = 64  # parquet rows decoded at a time: bounds memory
+BATCH = 64  # most parquet rows in memory at a time
+BATCH_BYTES = 2**28  # and most bytes, if each value were as large as its row group (one value can stand in every row)
 LIMITS = InputLimits()
 
 
@@ -210,9 +211,9 @@ def _fetch(source: HubSource):
 def _read_parquet(paths: list[Path], split: str, limits: InputLimits) -> _Rows:
     """Return a split's rows. Batch by batch, and without Hugging Face's cache: that would be a copy that outlives forgetting."""
     try:
-        count = _count_rows(paths, limits)
+        count, batch = _claims(paths, limits)
         with tempfile.TemporaryDirectory(prefix="lmeraser-") as cache:
-            return _collect(_stream(paths, cache), count, f"{split or 'the'} parquet", limits)
+            return _collect(_stream(paths, cache, batch), count, f"{split or 'the'} parquet", limits, batch)
     except DataError:
         raise
     except Exception as error:  # pyarrow and datasets raise many kinds on damaged files
@@ -220,11 +221,11 @@ def _read_parquet(paths: list[Path], split: str, limits: InputLimits) -> _Rows:
         raise DataError(f"{names} cannot be read as parquet ({type(error).__name__}: {shown(error)}); write it again.") from error
 
 
-def _stream(paths: list[Path], cache: str):
+def _stream(paths: list[Path], cache: str, batch: int):
     import datasets
 
     files = [glob.escape(str(path.resolve())) for path in paths]
-    options = {"streaming": True, "columns": _columns(_schema_names(paths[0])), "batch_size": BATCH}
+    options = {"streaming": True, "columns": _columns(_schema_names(paths[0])), "batch_size": batch}
     return datasets.load_dataset("parquet", data_files={"rows": files}, cache_dir=cache, **options)["rows"]
 
 
@@ -234,20 +235,21 @@ def _schema_names(path: Path) -> list[str]:
     return parquet.read_schema(path).names
 
 
-def _count_rows(paths: list[Path], limits: InputLimits) -> int:
-    """Check the sizes that the files claim before any row is read; return the number of rows."""
+def _claims(paths: list[Path], limits: InputLimits) -> tuple[int, int]:
+    """Check the sizes that the files claim before any row is read; return the number of rows, and how many to read at a time."""
     from pyarrow import parquet
 
-    rows = 0
+    rows, largest = 0, 1
     for path in paths:
         within(f"{shown(path.name)} in bytes", path.stat().st_size, limits.set_bytes, "give fewer or smaller images")
         with parquet.ParquetFile(path) as file:
             meta = file.metadata
-            unpacked = sum(meta.row_group(g).total_byte_size for g in range(meta.num_row_groups))
+            groups = [meta.row_group(g).total_byte_size for g in range(meta.num_row_groups)]
             rows += meta.num_rows
-        within(f"{shown(path.name)} in bytes, unpacked", unpacked, limits.set_bytes, "give fewer or smaller images")
+        largest = max(largest, *groups, 1)
+        within(f"{shown(path.name)} in bytes, unpacked", sum(groups), limits.set_bytes, "give fewer or smaller images")
         within("rows", rows, limits.set_images, "give fewer images")
-    return rows
+    return rows, min(max(BATCH_BYTES // largest, 1), BATCH)
 
 
 def _columns(names: Sequence[str]) -> list[str]:
@@ -261,7 +263,7 @@ def _columns(names: Sequence[str]) -> list[str]:
     return found + [n for n in ("subject",) if n in names]
 
 
-def _collect(table, count: int, where: str, limits: InputLimits) -> _Rows:
+def _collect(table, count: int, where: str, limits: InputLimits, batch_size: int = BATCH) -> _Rows:
     """Return the rows of a Hugging Face table with images left encoded."""
     import datasets
 
@@ -272,7 +274,7 @@ def _collect(table, count: int, where: str, limits: InputLimits) -> _Rows:
     if isinstance(table.features[image], datasets.Image):
         table = table.cast_column(image, datasets.Image(decode=False))
     rows, size = _Rows(subjects=[] if len(columns) > 2 else None, classes=None if classes is None else tuple(classes)), 0
-    for batch in table.iter(batch_size=BATCH):
+    for batch in table.iter(batch_size=batch_size):
         for at, value in enumerate(batch[image]):
             rows.names.append(f"{where}, row {len(rows.names)}")
             rows.blobs.append(_blob(value, rows.names[-1]))
@@ -335,13 +337,14 @@ def _pair(splits: dict[str, _Rows]) -> tuple[_Rows, _Rows]:
 
 def _cut(rows: _Rows) -> tuple[_Rows, _Rows]:
     """Cut 80/20 within every label, by a fixed seed; a label with one image stays in train."""
-    rng, test = np.random.default_rng(0), []
-    for label in _distinct(rows.labels):
-        members = [r for r, value in enumerate(rows.labels) if value == label]
+    rng, test, groups = np.random.default_rng(0), [], {label: [] for label in _distinct(rows.labels)}
+    for row, label in enumerate(rows.labels):
+        groups[label].append(row)
+    for members in groups.values():
         n = max(1, round(len(members) / 5)) if len(members) > 1 else 0
         test += rng.permutation(members)[:n].tolist()
     if not test:
-        raise DataError(f"{len(rows.labels)} images with a label each leave none to test on; add images, or a test split.")
+        raise DataError(f"{len(rows.labels)} images, each alone with its label, leave none to test on; add images, or a test split.")
     chosen = set(test)
     return rows.take([r for r in range(len(rows.labels)) if r not in chosen]), rows.take(sorted(chosen))
 

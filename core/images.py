@@ -230,6 +230,8 @@ def _unpack(archive: zipfile.ZipFile, members: list[zipfile.ZipInfo], packed: in
         total += len(files[name])
         within(f"{shown(name)} in bytes", len(files[name]), _size_limit(name, limits), "save it smaller")
         within("bytes unpacked for each byte of the zip", total // packed, limits.zip_ratio, "pack photos, not blank images")
+        if len(files[name]) != member.file_size:
+            raise DataError(f"{shown(name)} claims {member.file_size:,} bytes but holds {len(files[name]):,}; pack it again.")
         within("bytes in the zip", total, limits.set_bytes, "give fewer or smaller images")
     return dict(sorted(files.items()))
 
