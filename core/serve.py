@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from core.backbone import Backbone
 from core.environment import reproducible
 from core.partition import squared_distances
-from core.train import cluster_forward
+from core.train import head_input
 from core.types import ClusterState, EraserConfig, Partition
 
 
@@ -56,8 +57,8 @@ def cluster_log_proba(state: ClusterState, inputs: Inputs, rows: np.ndarray, bac
     with reproducible(), torch.inference_mode():
         for i in range(0, len(rows), 256):
             part = rows[i : i + 256]
-            forward = cluster_forward(config.prompt, config.train, backbone, inputs.values[part], inputs.features[part])
-            parts.append(torch.log_softmax(forward(slice(None), prompt, weight, bias), 1).cpu().numpy())
+            forward = head_input(config.prompt, config.train, backbone, inputs.values[part], inputs.features[part])
+            parts.append(F.log_softmax(F.linear(forward(prompt, slice(None)), weight, bias), 1).cpu().numpy())
     return np.concatenate(parts)
 
 

@@ -78,35 +78,47 @@ def batches(n: int, config: TrainConfig, rng: torch.Generator):
 def train_cluster(job: ClusterJob) -> ClusterState:
     """Tune one cluster's prompt and head and return them (paper, section 4.2: one prompt and one head per cluster).
 
-    Bit for bit the same for the same key on the same environment, whatever else runs. AdamW, cosine schedule, fixed steps.
+    Bit for bit the same for the same key on the same environment, whatever else runs. AdamW, cosine schedule, fixed steps. The
+    head sees its input centered and scaled by the cluster's own members; both are folded into the weights that are returned.
     """
     began = time.perf_counter()
     with reproducible():
         backbone = load_backbone(job.backbone, job.device)
         rng = torch.Generator().manual_seed(int(job.key[:15], 16))
         prompt = initial_prompt(job.prompt, backbone, rng).requires_grad_()
-        width = backbone.dim + (job.features.shape[1] if job.train.use_features else 0)
-        weight = torch.zeros(job.num_classes, width, device=backbone.device, requires_grad=True)
+        forward = head_input(job.prompt, job.train, backbone, job.inputs, job.features)
+        center, scale = _spread(forward, prompt, len(job.labels))
+        weight = torch.zeros(job.num_classes, len(center), device=backbone.device, requires_grad=True)
         bias = torch.zeros(job.num_classes, device=backbone.device, requires_grad=True)
-        losses, passes = _tune(job, backbone, prompt, weight, bias, rng)
+        logits = lambda rows: F.linear((forward(prompt, rows) - center) / scale, weight, bias)  # noqa: E731
+        losses, passes = _tune(job, logits, prompt, weight, bias, rng)
+        weight = weight.detach() / scale
+        bias = bias.detach() - weight @ center
     tensors = {"prompt": prompt, "head.weight": weight, "head.bias": bias}
     arrays = {name: t.detach().cpu().numpy().copy() for name, t in tensors.items()}
     return ClusterState(arrays, tuple(losses), time.perf_counter() - began, passes)
 
 
-def _tune(job: ClusterJob, backbone: Backbone, prompt, weight, bias, rng: torch.Generator) -> tuple[list[float], int]:
+@torch.no_grad()
+def _spread(forward: Callable, prompt: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return center and scale (d,) of the head's input over all members with the fresh prompt; scale 1 where nothing varies."""
+    z = torch.cat([forward(prompt, torch.arange(i, min(i + 64, n))) for i in range(0, n, 64)])
+    variance = z.var(0, unbiased=False)
+    scale = (0.5 * variance + 0.5 * variance.mean()).sqrt() * len(variance) ** 0.5
+    return z.mean(0), torch.where(scale > 1e-6, scale, torch.ones_like(scale))
+
+
+def _tune(job: ClusterJob, logits: Callable, prompt, weight, bias, rng: torch.Generator) -> tuple[list[float], int]:
     groups = [
         {"params": [prompt], "lr": job.train.prompt_lr, "weight_decay": 0.0},
         {"params": [weight, bias], "lr": job.train.head_lr, "weight_decay": job.train.weight_decay},
     ]
     optimizer = torch.optim.AdamW(groups)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, job.train.steps)
-    forward = cluster_forward(job.prompt, job.train, backbone, job.inputs, job.features)
-    labels = torch.from_numpy(job.labels).to(backbone.device)
+    labels = torch.from_numpy(job.labels).to(prompt.device)
     losses, passes = [], 0
     for rows in batches(len(labels), job.train, rng):
-        logits = forward(rows, prompt, weight, bias)
-        loss = F.cross_entropy(logits, labels[rows])
+        loss = F.cross_entropy(logits(rows), labels[rows])
         loss.backward()
         optimizer.step()
         schedule.step()
@@ -116,15 +128,10 @@ def _tune(job: ClusterJob, backbone: Backbone, prompt, weight, bias, rng: torch.
     return losses, passes
 
 
-def cluster_forward(prompt_config: PromptConfig, train: TrainConfig, backbone: Backbone, inputs: np.ndarray, features: np.ndarray) -> Callable:
-    """Return (rows, prompt, weight, bias) -> logits (len(rows), classes) over fixed inputs, in training and in serving alike."""
+def head_input(prompt_config: PromptConfig, train: TrainConfig, backbone: Backbone, inputs: np.ndarray, features: np.ndarray) -> Callable:
+    """Return (prompt, rows) -> what a head reads (len(rows), d) over fixed inputs, in training and in serving alike."""
     pool = prompted(prompt_config, backbone, job_inputs(prompt_config, backbone, inputs))
     known = torch.from_numpy(np.ascontiguousarray(features)).to(backbone.device)
-
-    def forward(rows, prompt, weight, bias):
-        pooled = pool(prompt, rows)
-        if train.use_features:
-            pooled = torch.cat([pooled, known[rows]], 1)
-        return F.linear(pooled, weight, bias)
-
-    return forward
+    if not train.use_features:
+        return pool
+    return lambda prompt, rows: torch.cat([pool(prompt, rows), known[rows]], 1)
