@@ -1,0 +1,25 @@
+"""Start the page: `python app.py`. It opens at once; the model is fitted in view."""
+
+import argparse
+
+
+def main() -> None:
+    """Read the options and serve until stopped."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
+    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--workspace", help="folder for fitted states (default: the user's cache)")
+    parser.add_argument("--dataset", default="digits")
+    parser.add_argument("--preset", default="fast", help="fast or paper")
+    args = parser.parse_args()
+
+    from demo.build import build_demo, launch_options
+    from demo.engine import open_lab
+
+    lab = open_lab(args.dataset, args.preset, args.workspace)
+    lab.start()
+    build_demo(lab).queue(max_size=200).launch(server_name=args.host, server_port=args.port, **launch_options())
+
+
+if __name__ == "__main__":
+    main()

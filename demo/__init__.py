@@ -1,0 +1,1 @@
+"""The web page. It holds no mathematics: everything computed comes from `core`."""

@@ -1,0 +1,106 @@
+"""`build_demo`: the only place where components meet handlers."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+
+import gradio as gr
+
+from core.errors import LMEraserError
+from demo import panels, texts
+from demo.handlers import Handlers
+from demo.jobs import Jobs
+from demo.session import Lab, Visitor
+from demo.theme import theme
+
+STYLE = Path(__file__).parent / "style.css"
+
+
+def build_demo(lab: Lab, jobs: Jobs | None = None) -> gr.Blocks:
+    """Return the page for a lab whose fit was started, or will be."""
+    gr.set_static_paths([lab.points])
+    handlers = Handlers(lab, jobs or Jobs())
+    samples = lab.samples
+    facts = panels.Facts(
+        lab.engine.name,
+        len(samples),
+        str(lab.points),
+        samples.classes,
+        tuple(sorted(set(samples.subjects or ()))),
+        _plain(handlers.thumbnail),
+    )
+    with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(3600, 86_400), fill_width=True) as demo:
+        visitor = gr.State(None, delete_callback=lab.leave)
+        parts = {"visitor": visitor, **panels.page(facts)}
+        _wire(demo, handlers, parts)
+    return demo
+
+
+def launch_options() -> dict:
+    """Return what the page's looks need from `launch`."""
+    return {"theme": theme(), "css_paths": [STYLE], "footer_links": []}
+
+
+def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
+    everything = list(parts.values())
+    on = functools.partial(_on, outputs=everything, parts=parts)
+    visitor = parts["visitor"]
+    on(demo.load, handlers.arrive, [], concurrency_limit=None)
+    on(parts["map"].select, handlers.select, [visitor, parts["map"]], trigger_mode="always_last", concurrency_limit=8)
+    on(parts["tray"].click, handlers.remove, [visitor])
+    on(parts["clear"].click, handlers.clear, [visitor])
+    on(parts["copies"].click, handlers.include_copies, [visitor])
+    chosen = [visitor, parts["classes"], parts["subject"], parts["numbers"]]
+    on(parts["choose"].click, handlers.choose, chosen)
+    on(parts["numbers"].submit, handlers.choose, chosen)
+    on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None)
+    for tab in ("result", "proof"):
+        on(parts[f"full_{tab}"].click, handlers.full, [visitor], concurrency_limit=None)
+    for name in ("cancel", "stop_result", "stop_proof"):
+        on(parts[name].click, handlers.cancel, [visitor], concurrency_limit=None)
+    on(parts["start_over"].click, handlers.start_over, [visitor])
+
+
+def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: dict, **kwargs) -> None:
+    event(_wired(handler, parts), inputs, outputs, show_progress="hidden", api_visibility="private", **kwargs)
+
+
+def _wired(handler: Callable, parts: dict) -> Callable:
+    """Return the handler for Gradio: names become components, the engine's own errors become `gr.Error`."""
+    named = lambda updates: {parts[name]: value for name, value in updates.items()}  # noqa: E731
+
+    @functools.wraps(handler)
+    async def generating(*args):
+        try:
+            async for updates in handler(*args):
+                yield named(updates)
+        except LMEraserError as error:
+            raise _shown(error) from error
+
+    @functools.wraps(handler)
+    def returning(*args):
+        try:
+            return named(handler(*args))
+        except LMEraserError as error:
+            raise _shown(error) from error
+
+    return generating if inspect.isasyncgenfunction(handler) else returning
+
+
+def _plain(method: Callable) -> Callable:
+    """Return a function for a method: Gradio marks server functions with an attribute, which methods cannot carry."""
+
+    def thumbnail(asked):
+        return method(asked)
+
+    return thumbnail
+
+
+def _shown(error: LMEraserError) -> gr.Error:
+    return gr.Error(str(error), title=texts.ERROR_TITLE, duration=10, print_exception=False)
+
+
+__all__ = ["Lab", "Visitor", "build_demo", "launch_options"]

@@ -1,0 +1,78 @@
+"""Records become Plotly figures. Pure; transparent backgrounds and mid-grey text read on light and dark pages alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from demo import texts
+
+INK = "#6b7f86"
+GRID = "rgba(120,145,150,.22)"
+REQUEST, FULL = "#128a82", "#8fa3a8"
+LOSS, GAIN = "#d97a1f", "#128a82"
+FONT = "IBM Plex Sans, ui-sans-serif, system-ui, sans-serif"
+
+
+def _framed(figure: go.Figure, title: str, height: int) -> go.Figure:
+    figure.update_layout(
+        title={"text": title, "font": {"size": 14}, "x": 0.006, "xanchor": "left", "xref": "container", "y": 0.96},
+        font={"family": FONT, "size": 13, "color": INK},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        margin={"l": 8, "r": 16, "t": 44, "b": 28},
+        height=height,
+        showlegend=False,
+        bargap=0.42,
+        modebar={"remove": ["zoom", "pan", "select", "lasso", "autoscale", "resetscale", "toimage"]},
+        dragmode=False,
+    )
+    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "fixedrange": True, "automargin": True, "ticks": "outside", "ticklen": 7, "tickcolor": "rgba(0,0,0,0)"}
+    return figure.update_xaxes(**axis).update_yaxes(**axis)
+
+
+def times(request: float, full: float) -> go.Figure:
+    """Return two bars: seconds of a request and of full retraining."""
+    labels = [texts.TIME_FULL, texts.TIME_REQUEST]
+    bars = go.Bar(
+        x=[full, request],
+        y=labels,
+        orientation="h",
+        marker={"color": [FULL, REQUEST], "cornerradius": 5},
+        text=[texts.seconds(full), texts.seconds(request)],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{y}: %{text}<extra></extra>",
+    )
+    figure = _framed(go.Figure(bars), texts.CHART_TIME, 260)
+    return figure.update_xaxes(range=[0, 1.18 * max(request, full)], rangemode="tozero").update_yaxes(showgrid=False)
+
+
+def class_changes(names: Sequence[str], changes: Sequence[float]) -> go.Figure:
+    """Return one bar per class: the change of test accuracy in points."""
+    bars = go.Bar(
+        x=list(names),
+        y=list(changes),
+        marker={"color": [LOSS if c < 0 else GAIN for c in changes], "cornerradius": 4},
+        text=[f"{c:+.1f}" if c else "0" for c in changes],
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{x}: %{y:+.2f}<extra></extra>",
+    )
+    reach = max(1.0, *(abs(c) for c in changes)) * 1.35 if changes else 1.0
+    figure = _framed(go.Figure(bars), texts.CHART_CLASSES, 260)
+    return figure.update_yaxes(range=[-reach, reach]).update_xaxes(type="category", showgrid=False)
+
+
+def cluster_sizes(sizes: Sequence[int], touched: Sequence[bool]) -> go.Figure:
+    """Return one bar per cluster, the largest first; clusters that retrained last stand out."""
+    order = sorted(range(len(sizes)), key=lambda c: -sizes[c])
+    bars = go.Bar(
+        x=[str(c) for c in order],
+        y=[sizes[c] for c in order],
+        marker={"color": [REQUEST if touched[c] else FULL for c in order], "cornerradius": 2},
+        hovertemplate="Cluster %{x}: %{y} images<extra></extra>",
+    )
+    figure = _framed(go.Figure(bars), texts.CHART_SIZES, 220)
+    return figure.update_layout(bargap=0.2).update_xaxes(type="category", showticklabels=False, showgrid=False)

@@ -1,0 +1,74 @@
+"""The page's side of `core`: which model is fitted, how it is measured. Imports PyTorch only when a method is called."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.datasets import Dataset, load_dataset
+
+from core.types import ProgressCallback, Samples
+from demo.session import Lab
+
+
+@dataclass(frozen=True)
+class CoreEngine:
+    """The real engine: one data set, one preset, states kept in a folder."""
+
+    dataset: Dataset
+    preset: str
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return f"{self.dataset.name} · {self.preset}"
+
+    def fitted(self, progress: ProgressCallback) -> Any:
+        """Return the fitted base model, trained now or found in the folder."""
+        from core.backbone import load_backbone
+        from core.environment import default_device
+        from core.eraser import LMEraser
+        from core.executors import LocalExecutor
+        from core.presets import preset
+        from core.store import DirectoryStore
+
+        backbone = load_backbone("embedded", default_device())
+        eraser = LMEraser(preset(self.preset), backbone, DirectoryStore(self.folder), LocalExecutor())
+        return eraser.fit(self.dataset.train, progress=progress)
+
+    def evaluate(self, eraser: Any, forgotten: Samples | None) -> Any:
+        """Return the EvaluationReport on test, retained and forgotten images."""
+        from core.metrics import evaluate
+
+        return evaluate(eraser, self.dataset.test, forgotten=forgotten)
+
+    def correct(self, eraser: Any) -> np.ndarray:
+        """Return (n,) bool: which of its own samples the model classifies correctly."""
+        samples = eraser.samples_
+        if not len(samples):
+            return np.zeros(0, bool)
+        return eraser.predict(eraser.prepare_samples(samples, remembered=True)) == samples.labels
+
+    def facts(self) -> dict[str, str]:
+        """Return what a reader of a timing wants to know of this machine."""
+        from core.environment import hardware
+
+        return hardware()
+
+
+def cache_folder() -> Path:
+    """Return where fitted states are kept between starts, by the platform's custom."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmeraser-lab"
+
+
+def open_lab(dataset: str, preset: str, workspace: str | None) -> Lab:
+    """Return the lab for a data set and preset; raises DataError for an unknown data set."""
+    from core.projection import load_layout
+
+    folder = Path(workspace) if workspace else cache_folder()
+    data = load_dataset(dataset)
+    return Lab(CoreEngine(data, preset, folder / "states"), data.train, load_layout(data.name, data.train), folder)

@@ -1,0 +1,434 @@
+"""UI value → core call → UI value. Every handler returns updates by component name; `build.py` knows the components.
+
+No mathematics and no markup here: figures come from the engine and its records, words from `texts`, HTML from `markup`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from core.errors import CancelledError, InputError, LMEraserError
+from core.types import ProgressCallback
+from demo import charts, exports, markup, texts
+from demo.jobs import Finished, Jobs, Waiting
+from demo.scatter import Marks, Paint, Scheme
+from demo.session import FullRun, Lab, Request, Visitor, progress_of
+
+Updates = dict[str, Any]
+TABLE_MOST = 200
+
+
+class Handlers:
+    """The page's events, for one lab."""
+
+    def __init__(self, lab: Lab, jobs: Jobs):
+        self.lab, self.jobs = lab, jobs
+
+    # --- arriving -------------------------------------------------------------------------------------------------
+
+    async def arrive(self) -> AsyncIterator[Updates]:
+        """Let a visitor in: the map at once, then the first fit's progress, then everything."""
+        visitor = self.lab.enter()
+        yield {"visitor": visitor, **self._everything(visitor)}
+        while self.lab.fit.state == "fitting" and not visitor.closed:
+            await asyncio.sleep(0.25)
+            yield {"status": self._status()}
+        if visitor.eraser is None and not visitor.closed:
+            self.lab.reset(visitor)
+            yield self._everything(visitor)
+
+    def thumbnail(self, asked: Any) -> dict | None:
+        """Return the hover card of one picture, to the visitor whose token is given; None for anything else."""
+        asked = asked if isinstance(asked, dict) else {}
+        visitor, row = self.lab.find(asked.get("token")), asked.get("row")
+        if visitor is None or not isinstance(row, int) or not 0 <= row < len(self.lab.samples) or row in visitor.gone:
+            return None
+        lines = [self._cluster_line(visitor, row)] if visitor.eraser else []
+        if self.lab.samples.subjects:
+            lines.append(f"{texts.SCHEMES['subject']} {self.lab.samples.subjects[row]}")
+        title, lines = texts.card(row, self._name(row), lines)
+        return {"src": markup.data_uri(self.lab.samples.images[row]), "title": title, "lines": lines}
+
+    def _cluster_line(self, visitor: Visitor, row: int) -> str:
+        samples = visitor.eraser.samples_
+        return texts.CLUSTER.format(int(visitor.eraser.partition_.assignment[samples.rows([self.lab.samples.ids[row]])[0]]))
+
+    # --- selecting ------------------------------------------------------------------------------------------------
+
+    def select(self, visitor: Visitor | None, rows: list[int]) -> Updates:
+        """Take a selection made on the map."""
+        visitor = self._guest(visitor)
+        if visitor.job:
+            return {}
+        return self._selected(visitor, rows)
+
+    def remove(self, visitor: Visitor | None, event: gr.EventData) -> Updates:
+        """Take one image out of the selection."""
+        visitor = self._guest(visitor)
+        row = event._data.get("row") if isinstance(event._data, dict) else None
+        return self._reselected(visitor, [r for r in visitor.selection if r != row])
+
+    def clear(self, visitor: Visitor | None) -> Updates:
+        """Select nothing."""
+        return self._reselected(self._guest(visitor), [])
+
+    def choose(self, visitor: Visitor | None, classes: list[int], subject: str | None, numbers: str) -> Updates:
+        """Select by class, subject and number; raises InputError for numbers that are none."""
+        visitor, samples = self._guest(visitor), self.lab.samples
+        wanted = set(np.flatnonzero(np.isin(samples.labels, classes or [])).tolist()) | set(parse_numbers(numbers, len(samples)))
+        if subject and samples.subjects:
+            wanted |= {row for row, s in enumerate(samples.subjects) if s == subject}
+        gone = wanted & set(visitor.gone)
+        if gone:
+            gr.Info(texts.GONE_NUMBERS.format(len(gone)))
+        return self._reselected(visitor, sorted(wanted - gone))
+
+    def include_copies(self, visitor: Visitor | None) -> Updates:
+        """Add the identical copies that the plan would leave behind."""
+        visitor = self._guest(visitor)
+        copies = visitor.plan.copies_left if visitor.plan else ()
+        return self._reselected(visitor, sorted({*visitor.selection, *self.lab.rows(copies)}))
+
+    def _reselected(self, visitor: Visitor, rows: list[int]) -> Updates:
+        if visitor.job:
+            return {}
+        updates = self._selected(visitor, rows)
+        return updates | {"map": {**updates["map"], "value": list(visitor.selection)}}
+
+    def _selected(self, visitor: Visitor, rows: list[int]) -> Updates:
+        gone = set(visitor.gone)
+        visitor.selection = tuple(r for r in rows if r not in gone)
+        visitor.plan = self._planned(visitor)
+        return {**self._request(visitor), "map": gr.update(marks=self._marks(visitor)), "how": self._how(visitor)}
+
+    def _planned(self, visitor: Visitor):
+        if visitor.eraser is None or not visitor.selection:
+            return None
+        return visitor.eraser.plan(self.lab.ids(list(visitor.selection)))
+
+    # --- working --------------------------------------------------------------------------------------------------
+
+    async def forget(self, visitor: Visitor | None) -> AsyncIterator[Updates]:
+        """Carry out the plan that is shown, with progress; the page returns to rest whatever happens."""
+        visitor = self._free(visitor)
+        if visitor.plan is None:
+            raise InputError(texts.NOTHING_SELECTED)
+        plan, rows = visitor.plan, visitor.selection
+        visitor.job = self.jobs.submit(lambda send, cancel: self._forget(visitor, rows, plan, progress_of(send), cancel))
+        yield self._busy(visitor)
+        try:
+            async for event in self.jobs.follow(visitor.job):
+                if isinstance(event, Finished):
+                    visitor.requests.append(event.result)
+                    visitor.selection, visitor.plan, visitor.fresh = (), None, rows
+                else:
+                    yield {"plan": self._working(visitor, event)}
+            visitor.job = None
+            yield self._everything(visitor) | {"plan": self._done(visitor.requests[-1])}
+        except LMEraserError as error:
+            visitor.job = None
+            yield self._rested(visitor, error)
+            if not isinstance(error, CancelledError):
+                raise
+        finally:
+            visitor.job = None
+
+    def _forget(self, visitor: Visitor, rows, plan, progress: ProgressCallback, cancel: threading.Event) -> Request:
+        eraser, engine = visitor.eraser, self.lab.engine
+        forgotten = eraser.samples_.take(eraser.samples_.rows(plan.ids))
+        kept = {key: eraser.states_[key].digest for key in plan.untouched}
+        before = engine.evaluate(eraser, forgotten)
+        outcome = eraser.forget(plan, progress=progress, cancel=cancel)
+        after = engine.evaluate(eraser, forgotten)
+        visitor.report, visitor.correct = after, engine.correct(eraser)
+        same = sum(eraser.states_[key].digest == digest for key, digest in kept.items())
+        return Request(tuple(rows), plan.summary(), outcome, before, after, (same, len(kept)))
+
+    async def full(self, visitor: Visitor | None) -> AsyncIterator[Updates]:
+        """Retrain from nothing on what remains: measures full retraining and gives the proof of the last request."""
+        visitor = self._free(visitor)
+        if not visitor.requests:
+            raise InputError(texts.NOTHING_FORGOTTEN)
+        visitor.job = self.jobs.submit(lambda send, cancel: self._full(visitor, progress_of(send), cancel))
+        yield self._full_busy(True) | self._idle_controls(visitor, working=True)
+        try:
+            async for event in self.jobs.follow(visitor.job):
+                if isinstance(event, Finished):
+                    visitor.requests[-1] = replace(visitor.requests[-1], full=event.result)
+                else:
+                    yield self._full_note(event)
+            visitor.job = None
+            yield self._results(visitor) | self._full_busy(False) | self._request(visitor)
+        except LMEraserError as error:
+            visitor.job = None
+            yield self._full_busy(False) | self._request(visitor)
+            if not isinstance(error, CancelledError):
+                raise
+        finally:
+            visitor.job = None
+
+    def _full(self, visitor: Visitor, progress: ProgressCallback, cancel: threading.Event) -> FullRun:
+        control, outcome = visitor.eraser.full_retraining(progress=progress, cancel=cancel)
+        return FullRun(control.root_, outcome, control.root_ == visitor.eraser.root_)
+
+    def cancel(self, visitor: Visitor | None) -> Updates:
+        """Ask what runs to stop."""
+        if isinstance(visitor, Visitor) and visitor.job:
+            visitor.job.stop()
+            return {name: gr.update(interactive=False) for name in ("cancel", "stop_result", "stop_proof")}
+        return {}
+
+    def start_over(self, visitor: Visitor | None) -> Updates:
+        """Give the visitor a fresh copy of the base model."""
+        visitor = self._free(visitor)
+        visitor.selection = ()
+        return self._everything(self.lab.reset(visitor))
+
+    # --- guards ---------------------------------------------------------------------------------------------------
+
+    def _guest(self, visitor: Visitor | None) -> Visitor:
+        if not isinstance(visitor, Visitor) or visitor.closed:
+            raise InputError(texts.SESSION_OVER)
+        return visitor
+
+    def _free(self, visitor: Visitor | None) -> Visitor:
+        if self.lab.ready(visitor).job:
+            raise InputError(texts.BUSY)
+        return visitor
+
+    # --- showing --------------------------------------------------------------------------------------------------
+
+    def _everything(self, visitor: Visitor) -> Updates:
+        marks = self._marks(visitor)
+        look = {"token": visitor.token, "paint": self._paint(visitor), "marks": marks}
+        return {
+            "status": self._status(),
+            **self._request(visitor),
+            **self._results(visitor),
+            "map": gr.update(value=list(visitor.selection), **look),
+            "how": self._how(visitor),
+        }
+
+    def _status(self) -> str:
+        fit, lab = self.lab.fit, self.lab
+        if fit.state == "failed":
+            return markup.status("failed", texts.FIT_FAILED.format(fit.error), "")
+        if fit.state == "fitting" or lab.base is None:
+            p = fit.progress
+            return markup.status("fitting", texts.fitting(p.done, p.total, p.stage), texts.FIT_NOTE, markup.share_of(p.done, p.total))
+        eraser, m = lab.base.eraser, lab.measured
+        note = texts.measured(m.seconds, m.day, m.here) if m else texts.NOT_MEASURED
+        return markup.status("ready", texts.ready(len(eraser.samples_), eraser.partition_.clusters), note)
+
+    def _paint(self, visitor: Visitor) -> str:
+        samples, eraser = self.lab.samples, visitor.eraser
+        schemes = {"class": Scheme(texts.SCHEMES["class"], samples.classes, samples.labels)}
+        if eraser is not None:
+            names = tuple(texts.CLUSTER.format(c) for c in range(eraser.partition_.clusters))
+            schemes["cluster"] = Scheme(texts.SCHEMES["cluster"], names, self.lab.scattered(eraser.partition_.assignment, eraser))
+            schemes["correct"] = Scheme(texts.SCHEMES["correct"], texts.CORRECT, self.lab.scattered(np.where(visitor.correct, 0, 1), eraser))
+        if samples.subjects:
+            names, codes = np.unique(samples.subjects, return_inverse=True)
+            schemes["subject"] = Scheme(texts.SCHEMES["subject"], tuple(names.tolist()), codes)
+        return Paint(schemes, "class").message()
+
+    def _marks(self, visitor: Visitor, working: bool = False) -> str:
+        touched = visitor.plan.touched if visitor.plan else ()
+        return Marks(visitor.gone, visitor.fresh, touched, working).message(len(self.lab.samples))
+
+    def _request(self, visitor: Visitor) -> Updates:
+        rows, plan = visitor.selection, visitor.plan
+        first = list(rows[: markup.TRAY_MOST])
+        return {
+            "tray": markup.tray(rows, self.lab.samples.images[first], [self._name(r) for r in first]),
+            "plan": self._preview(visitor),
+            "copies": gr.update(visible=bool(plan and plan.copies_left)),
+            "forget": gr.update(value=texts.forget_button(len(rows)), interactive=plan is not None),
+            "cancel": gr.update(interactive=False),
+            "clear": gr.update(interactive=bool(rows)),
+            "start_over": gr.update(interactive=bool(visitor.requests)),
+            "choose": gr.update(interactive=True),
+        }
+
+    def _name(self, row: int) -> str:
+        return f"{texts.SCHEMES['class']} {self.lab.samples.classes[self.lab.samples.labels[row]]}"
+
+    def _preview(self, visitor: Visitor) -> str:
+        if visitor.plan:
+            return markup.plan(visitor.plan.summary(), visitor.plan.touched)
+        clusters = visitor.eraser.partition_.clusters if visitor.eraser else 0
+        note = texts.PLAN_WAIT if visitor.selection and not visitor.eraser else texts.PLAN_EMPTY
+        return markup.plan_empty(texts.PLAN_EMPTY_TITLE, note, clusters)
+
+    def _idle_controls(self, visitor: Visitor, working: bool) -> Updates:
+        off = {name: gr.update(interactive=False) for name in ("forget", "clear", "start_over", "choose")}
+        return off | {"copies": gr.update(visible=False)} if working else self._request(visitor)
+
+    def _busy(self, visitor: Visitor) -> Updates:
+        return {
+            **self._idle_controls(visitor, working=True),
+            "plan": self._working(visitor, Waiting(self.jobs.ahead(visitor.job))),
+            "cancel": gr.update(interactive=True),
+            "map": gr.update(marks=self._marks(visitor, working=True)),
+            **{f"full_{tab}": gr.update(interactive=False) for tab in ("result", "proof")},
+        }
+
+    def _working(self, visitor: Visitor, event) -> str:
+        plan = visitor.plan
+        if visitor.job and visitor.job.cancel.is_set():
+            return markup.work(texts.WORKING, texts.CANCELLING, None, markup.strip(plan.clusters_before, plan.touched, texts.WORKING))
+        if isinstance(event, Waiting):
+            note, done, share = texts.waiting(event.ahead) if event.ahead else texts.STAGES["evaluate"], 0, None
+        else:
+            note, done, share = texts.working(event.done, event.total, event.stage), event.done, markup.share_of(event.done, event.total)
+        cells = markup.strip(plan.clusters_before, plan.touched, note, done, working=True)
+        return markup.work(texts.WORKING, note, share, cells)
+
+    def _done(self, request: Request) -> str:
+        taken, full = request.outcome.seconds.total, self._full_seconds(request)
+        return markup.done(texts.headline(len(request.rows), taken, full), texts.untouched(*request.untouched), texts.SEE_RESULT)
+
+    def _rested(self, visitor: Visitor, error: LMEraserError) -> Updates:
+        updates = self._request(visitor) | {"map": gr.update(marks=self._marks(visitor))}
+        if isinstance(error, CancelledError):
+            updates["plan"] = markup.notice("cancelled", texts.CANCELLED, texts.plan(visitor.plan.summary()))
+        return updates | {f"full_{tab}": gr.update(interactive=True) for tab in ("result", "proof")}
+
+    def _full_busy(self, on: bool) -> Updates:
+        updates: Updates = {}
+        for tab in ("result", "proof"):
+            updates[f"full_{tab}"] = gr.update(interactive=not on)
+            updates[f"stop_{tab}"] = gr.update(interactive=on)
+            updates[f"note_{tab}"] = markup.running(texts.STAGES["features"], None) if on else markup.note(texts.RUN_FULL_INFO)
+        return updates
+
+    def _full_note(self, event) -> Updates:
+        if isinstance(event, Waiting):
+            words, share = texts.waiting(event.ahead) if event.ahead else texts.STAGES["features"], None
+        else:
+            words, share = texts.training(event.done, event.total, event.stage), markup.share_of(event.done, event.total)
+        return {f"note_{tab}": markup.running(words, share) for tab in ("result", "proof")}
+
+    # --- what happened --------------------------------------------------------------------------------------------
+
+    def _results(self, visitor: Visitor) -> Updates:
+        last = visitor.requests[-1] if visitor.requests else None
+        shown = {f"row_{tab}": gr.update(visible=last is not None) for tab in ("result", "proof")}
+        notes = {f"full_{tab}": gr.update(interactive=last is not None) for tab in ("result", "proof")}
+        return shown | notes | self._result(last) | {"proof": self._proof(last), "ledger": self._ledger(visitor)} | self._clusters(visitor)
+
+    def _full_seconds(self, request: Request) -> float | None:
+        if request.full:
+            return request.full.outcome.seconds.total
+        return self.lab.measured.seconds if self.lab.measured else None
+
+    def _result(self, request: Request | None) -> Updates:
+        if request is None:
+            return {"result": markup.empty(texts.EMPTY_RESULT), "times": gr.update(visible=False), "changes": gr.update(visible=False)}
+        taken, full = request.outcome.seconds.total, self._full_seconds(request)
+        names = [c for c in self.lab.samples.classes if c in request.before.per_class and c in request.after.per_class]
+        changes = [100 * (request.after.per_class[c].accuracy - request.before.per_class[c].accuracy) for c in names]
+        return {
+            "result": self._result_text(request, taken, full),
+            "times": gr.update(value=charts.times(taken, full), visible=True) if full else gr.update(visible=False),
+            "changes": gr.update(value=charts.class_changes(names, changes), visible=True),
+        }
+
+    def _result_text(self, request: Request, taken: float, full: float | None) -> str:
+        groups = {k: (getattr(request.before, k), getattr(request.after, k)) for k in ("test", "retained", "forgotten")}
+        pairs = {k: (b, a) for k, (b, a) in groups.items() if b and a}
+        spoken = {k: (texts.percent(b.accuracy), texts.percent(a.accuracy)) for k, (b, a) in pairs.items()}
+        cards = [(texts.ACCURACY[k], texts.ACCURACY_INFO[k], *spoken[k], texts.count(a.n, "image")) for k, (_, a) in pairs.items()]
+        notes = [texts.untouched(*request.untouched)]
+        if request.full:
+            notes.append(texts.passes(request.outcome.sample_passes, request.full.outcome.sample_passes))
+        headline = texts.headline(len(request.rows), taken, full)
+        return markup.result(headline, cards, notes, self._badge(request), texts.result_summary(spoken, taken, full)) + markup.downloads(
+            exports.as_json(request, self.lab), exports.as_csv(request)
+        )
+
+    def _badge(self, request: Request) -> str:
+        if request.full:
+            return texts.measured(request.full.outcome.seconds.total, "", True)
+        m = self.lab.measured
+        return texts.measured(m.seconds, m.day, m.here) if m else texts.NOT_MEASURED
+
+    def _proof(self, request: Request | None) -> str:
+        if request is None:
+            return markup.empty(texts.EMPTY_PROOF)
+        verdict = "open" if request.full is None else "equal" if request.full.equal else "different"
+        title, info = texts.VERDICTS[verdict]
+        roots = (
+            (texts.ROOT_BEFORE, request.outcome.root_before),
+            (texts.ROOT_AFTER, request.outcome.root_after),
+            (texts.ROOT_CLEAN, request.full.root if request.full else None),
+        )
+        return markup.proof(verdict, title, info, roots, texts.untouched(*request.untouched))
+
+    def _ledger(self, visitor: Visitor) -> str:
+        if not visitor.requests:
+            return markup.empty(texts.EMPTY_LEDGER)
+        rows = [_ledger_row(i, r) for i, r in enumerate(visitor.requests, 1)]
+        taken = sum(r.outcome.seconds.total for r in visitor.requests)
+        total = texts.ledger_total(len(rows), len(visitor.gone), taken, self._full_seconds(visitor.requests[-1]))
+        return markup.note(total) + markup.table(texts.LEDGER_HEAD, rows, range(5), texts.LEAD_LEDGER)
+
+    def _clusters(self, visitor: Visitor) -> Updates:
+        if visitor.eraser is None:
+            return {"clusters": markup.empty(texts.EMPTY_CLUSTERS), "sizes": gr.update(visible=False)}
+        eraser, new = visitor.eraser, set(visitor.requests[-1].outcome.trained) if visitor.requests else set()
+        members = [eraser.partition_.members(c) for c in range(eraser.partition_.clusters)]
+        rows = [self._cluster_row(eraser, c, rows, new) for c, rows in enumerate(members)]
+        touched = [key in new for key in eraser.keys_]
+        order = sorted(range(len(rows)), key=lambda c: (not touched[c], -len(members[c])))[:TABLE_MOST]
+        return {
+            "clusters": markup.table(texts.CLUSTERS_HEAD, [rows[c] for c in order], (1, 3), texts.LEAD_CLUSTERS),
+            "sizes": gr.update(value=charts.cluster_sizes([len(m) for m in members], touched), visible=bool(members)),
+        }
+
+    def _cluster_row(self, eraser, c: int, members: np.ndarray, new: set[str]) -> tuple[str, ...]:
+        label = int(np.bincount(eraser.samples_.labels[members]).argmax())
+        state = eraser.states_[eraser.keys_[c]]
+        loss = f"{state.losses[0]:.2f} → {state.losses[-1]:.2f}" if state.losses else "–"
+        share = float(np.mean(eraser.samples_.labels[members] == label))
+        name = f"{eraser.samples_.classes[label]} ({100 * share:.0f} %)"
+        return (texts.CLUSTER.format(c), f"{len(members):,}", name, loss, texts.STATE_NEW if eraser.keys_[c] in new else texts.STATE_SAME)
+
+    def _how(self, visitor: Visitor) -> str:
+        clusters = visitor.eraser.partition_.clusters if visitor.eraser else 0
+        touched = visitor.plan.touched if visitor.plan else ()
+        return markup.how(clusters, touched, texts.how_note(clusters, len(touched)))
+
+
+def _ledger_row(number: int, request: Request) -> tuple[str, ...]:
+    s, outcome = request.summary, request.outcome
+    return (
+        str(number),
+        f"{len(request.rows):,}",
+        f"{len(outcome.trained):,} of {s['clusters_total']:,}",
+        f"{s['samples_to_retrain']:,}",
+        texts.seconds(outcome.seconds.total),
+        f"{outcome.root_after[:16]}…",
+    )
+
+
+def parse_numbers(text: str, n: int) -> list[int]:
+    """Return the sample numbers in text like `3, 17, 200-240`; raises InputError naming what is none."""
+    rows: set[int] = set()
+    for part in re.split(r"[,;\s]+", re.sub(r"\s*[-–]\s*", "-", (text or "").strip())):
+        if not part:
+            continue
+        found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
+        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
+        if not first <= last < n:
+            raise InputError(texts.BAD_NUMBERS.format(part[:40], n - 1))
+        rows.update(range(first, last + 1))
+    return sorted(rows)

@@ -1,0 +1,112 @@
+"""A queue of long computations that share the machine: one runs at a time, in the order of arrival.
+
+A job is any function of (progress, cancel). Events reach an async handler as they happen; nothing here knows what is computed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from core.errors import CancelledError, LMEraserError
+from core.types import Progress, ProgressCallback
+
+Work = Callable[[ProgressCallback, threading.Event], Any]
+
+
+class QueueFullError(LMEraserError):
+    """Too many jobs are waiting."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """The job has not begun; `ahead` others come first."""
+
+    ahead: int
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """The job is over; `result` is what it returned."""
+
+    result: Any
+
+
+class Job:
+    """One computation, waiting or running."""
+
+    def __init__(self):
+        self.cancel = threading.Event()
+        self.events: asyncio.Queue = asyncio.Queue()
+        self.started = False
+
+    def stop(self) -> None:
+        """Ask it to end; a job that waits never begins, one that runs stops at its next step."""
+        self.cancel.set()
+
+
+class Jobs:
+    """The queue. `limit` is the most jobs that may wait or run at once."""
+
+    def __init__(self, limit: int = 20):
+        self.limit = limit
+        self._jobs: list[Job] = []
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="lmeraser-job")
+
+    def submit(self, work: Work) -> Job:
+        """Queue the work, to be called from a running event loop; raises QueueFullError."""
+        job, loop = Job(), asyncio.get_running_loop()
+        with self._lock:
+            if len(self._jobs) >= self.limit:
+                raise QueueFullError(f"{len(self._jobs)} requests are already waiting, the most this machine takes. Try again in a minute.")
+            self._jobs.append(job)
+        self._pool.submit(self._run, job, work, lambda event: loop.call_soon_threadsafe(job.events.put_nowait, event))
+        return job
+
+    def ahead(self, job: Job) -> int:
+        """Return how many jobs come before this one."""
+        with self._lock:
+            return self._jobs.index(job) if job in self._jobs else 0
+
+    async def follow(self, job: Job) -> AsyncIterator[Waiting | Progress | Finished]:
+        """Yield what happens to the job until it is over, then raise its error, if any. Leaving early cancels it."""
+        over = False
+        try:
+            while not over:
+                event = await self._next(job)
+                over = isinstance(event, (Finished, BaseException))
+                if isinstance(event, BaseException):
+                    raise event
+                yield event
+        finally:
+            job.stop()
+
+    async def _next(self, job: Job):
+        try:
+            return await asyncio.wait_for(job.events.get(), 0.5 if not job.started else None)
+        except TimeoutError:
+            return Waiting(self.ahead(job))
+
+    def _run(self, job: Job, work: Work, send: Callable[[Any], None]) -> None:
+        try:
+            if job.cancel.is_set():
+                raise CancelledError("Cancelled before it began; nothing was changed.")
+            job.started = True
+            outcome: Any = Finished(work(send, job.cancel))
+        except BaseException as error:  # handed to the waiting handler, which raises it
+            outcome = error
+        with self._lock:
+            self._jobs.remove(job)
+        _quietly(send, outcome)
+
+
+def _quietly(send: Callable[[Any], None], event: Any) -> None:
+    try:
+        send(event)
+    except RuntimeError:  # the page and its event loop are gone; nobody waits for this
+        return

@@ -1,0 +1,235 @@
+"""What lives longer than one click: the lab (one for all visitors) and each visitor's private copy of the model.
+
+It knows when things are computed and for whom; what is computed is the engine's affair (`demo/engine.py`, or a fake in tests).
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from core.errors import LMEraserError, NotFittedError, UnknownSampleError
+from core.types import ForgetPlan, Outcome, Progress, ProgressCallback, Samples
+from demo import texts
+
+
+class Engine(Protocol):
+    """What the page asks of the engine."""
+
+    name: str  # data set and preset, for people
+
+    def fitted(self, progress: ProgressCallback) -> Any:
+        """Return the fitted base model, trained now or found in the cache."""
+
+    def evaluate(self, eraser: Any, forgotten: Samples | None) -> Any:
+        """Return an EvaluationReport."""
+
+    def correct(self, eraser: Any) -> np.ndarray:
+        """Return (n,) bool: which of the model's own samples it classifies correctly."""
+
+    def facts(self) -> dict[str, str]:
+        """Return hardware and versions."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A full retraining measured on this machine."""
+
+    seconds: float
+    day: str
+    samples: int
+    here: bool = True  # measured in this session, not read from the cache
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How the base model is coming along."""
+
+    state: str = "fitting"  # fitting, ready, failed
+    progress: Progress = field(default_factory=lambda: Progress("open", 0, 0))
+    error: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class FullRun:
+    """One full retraining on the survivors, run on request: the control of one request."""
+
+    root: str
+    outcome: Outcome
+    equal: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One request that was carried out."""
+
+    rows: tuple[int, ...]
+    summary: dict[str, Any]
+    outcome: Outcome
+    before: Any  # EvaluationReport
+    after: Any
+    untouched: tuple[int, int]  # clusters whose digest is unchanged, of how many
+    full: FullRun | None = None
+
+
+@dataclass(eq=False)
+class Visitor:
+    """One page's own model, selection and history. `eraser` is None until the base model is ready, and after closing."""
+
+    token: str
+    eraser: Any = None
+    report: Any = None  # of the model as it is now, forgotten samples aside
+    correct: np.ndarray | None = None
+    selection: tuple[int, ...] = ()  # rows on the map
+    plan: ForgetPlan | None = None
+    requests: list[Request] = field(default_factory=list)
+    fresh: tuple[int, ...] = ()
+    job: Any = None
+    closed: bool = False
+
+    @property
+    def gone(self) -> tuple[int, ...]:
+        """Original rows of everything forgotten so far."""
+        return tuple(row for request in self.requests for row in request.rows)
+
+    def close(self) -> None:
+        """Stop what runs and let go of the private copy."""
+        self.closed = True
+        if self.job:
+            self.job.stop()
+        self.eraser, self.plan, self.correct, self.report = None, None, None, None
+        self.requests.clear()
+
+
+class Lab:
+    """The base model, its fit in the background, and the visitors.
+
+    samples: all private samples by their row on the map, for good. layout: (n, 2) float32 in 0..1.
+    """
+
+    def __init__(self, engine: Engine, samples: Samples, layout: np.ndarray, workspace: Path):
+        self.engine, self.samples, self.workspace = engine, samples, workspace
+        self.points = _public_points(layout, workspace)
+        self.row_of = {sample: row for row, sample in enumerate(samples.ids)}
+        self.fit = Fit()
+        self.measured: Measurement | None = None
+        self.base: Visitor | None = None
+        self._visitors: dict[str, Visitor] = {}
+        self._lock = threading.Lock()
+
+    def start(self) -> threading.Thread:
+        """Fit in the background; returns the thread."""
+        thread = threading.Thread(target=self._fit, name="lmeraser-fit", daemon=True)
+        thread.start()
+        return thread
+
+    def _fit(self) -> None:
+        try:
+            eraser = self.engine.fitted(lambda p: self._say(Fit(progress=p)))
+            self._say(Fit(progress=Progress("evaluate", 0, 0)))
+            self.measured = _measurement(eraser, self.workspace)
+            self.base = Visitor("", eraser, self.engine.evaluate(eraser, None), self.engine.correct(eraser))
+            self._say(Fit("ready"))
+        except LMEraserError as error:
+            self._say(Fit("failed", error=str(error)))
+        except BaseException as error:
+            self._say(Fit("failed", error=type(error).__name__))
+            raise
+
+    def _say(self, fit: Fit) -> None:
+        self.fit = fit
+
+    def enter(self) -> Visitor:
+        """Return a new visitor, with a private copy if the base model is ready."""
+        visitor = Visitor(secrets.token_urlsafe(18))
+        with self._lock:
+            self._visitors[visitor.token] = visitor
+        return self.reset(visitor)
+
+    def reset(self, visitor: Visitor) -> Visitor:
+        """Give the visitor a fresh copy of the base model and an empty history."""
+        if self.base is not None:
+            visitor.eraser, visitor.report, visitor.correct = self.base.eraser.fork(), self.base.report, self.base.correct
+        visitor.plan, visitor.fresh = None, ()
+        visitor.requests.clear()
+        return visitor
+
+    def leave(self, visitor: Visitor | None) -> None:
+        """Forget a visitor whose page is gone."""
+        if isinstance(visitor, Visitor):
+            with self._lock:
+                self._visitors.pop(visitor.token, None)
+            visitor.close()
+
+    def find(self, token: Any) -> Visitor | None:
+        """Return the visitor of a token, or None."""
+        return self._visitors.get(token) if isinstance(token, str) else None
+
+    def ready(self, visitor: Visitor | None) -> Visitor:
+        """Return the visitor if its model can be asked; raises NotFittedError saying why not."""
+        if visitor is None or visitor.closed:
+            raise NotFittedError(texts.SESSION_OVER)
+        if visitor.eraser is None:
+            raise NotFittedError(texts.FIT_FAILED.format(self.fit.error) if self.fit.state == "failed" else texts.NOT_READY)
+        return visitor
+
+    def ids(self, rows: list[int]) -> list[str]:
+        """Return the sample ids at these rows of the map."""
+        return [self.samples.ids[row] for row in rows]
+
+    def rows(self, ids) -> list[int]:
+        """Return the rows on the map of these sample ids; raises UnknownSampleError."""
+        try:
+            return sorted(self.row_of[i] for i in ids)
+        except KeyError as error:
+            raise UnknownSampleError(f"{error.args[0]!r:.24} is not a sample of this data set.") from error
+
+    def scattered(self, values: np.ndarray, eraser: Any) -> np.ndarray:
+        """Return one value per row of the map from one per sample of the model; -1 where a sample is gone."""
+        out = np.full(len(self.samples), -1, np.int64)
+        out[[self.row_of[i] for i in eraser.samples_.ids]] = values
+        return out
+
+
+def _public_points(layout: np.ndarray, workspace: Path) -> Path:
+    folder = workspace / "public"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"points-{len(layout)}-{secrets.token_hex(4)}.f32"
+    for old in folder.glob("points-*.f32"):
+        if time.time() - old.stat().st_mtime > 7 * 86_400:
+            old.unlink(missing_ok=True)
+    path.write_bytes(np.ascontiguousarray(layout, "<f4").tobytes())
+    return path
+
+
+def _measurement(eraser: Any, workspace: Path) -> Measurement | None:
+    """Return this fit's time if it trained everything, else the one stored when it did."""
+    path = workspace / f"measured-{eraser.root_[:16]}.json"
+    outcome = eraser.outcome_
+    if outcome.trained and not outcome.reused:
+        found = Measurement(outcome.seconds.total, f"{datetime.date.today():%d %B %Y}", outcome.samples)
+        path.write_text(json.dumps(asdict(found)))
+        return found
+    return Measurement(**{**json.loads(path.read_text()), "here": False}) if path.exists() else None
+
+
+def progress_of(send: Callable[[Progress], None]) -> ProgressCallback:
+    """Return a callback that passes on at most some 20 reports a second, and every stage's last."""
+    last = [0.0]
+
+    def report(progress: Progress) -> None:
+        now = time.monotonic()
+        if progress.done >= progress.total or now - last[0] > 0.05:
+            last[0] = now
+            send(progress)
+
+    return report

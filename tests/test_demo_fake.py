@@ -1,0 +1,143 @@
+"""A small engine with the real one's surface and none of its work, and a check that it behaves."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from core.errors import CancelledError
+from core.types import ClusterState, ForgetPlan, Outcome, Partition, Progress, Samples, Seconds
+
+CLUSTERS = 6
+
+
+@dataclass(frozen=True)
+class FakeScore:
+    accuracy: float
+    n: int
+
+
+@dataclass(frozen=True)
+class FakeReport:
+    test: FakeScore
+    retained: FakeScore
+    forgotten: FakeScore | None
+    per_class: dict
+    seconds: float = 0.0
+
+
+def fake_samples(n: int = 60) -> Samples:
+    """Return n images of 3 classes; the last is a copy of the first."""
+    images = np.random.default_rng(0).integers(0, 255, (n, 8, 8), np.uint8)
+    labels = np.arange(n) % 3
+    images[-1], labels[-1] = images[0], labels[0]
+    return Samples.build(images, labels, ("a", "b", "c"))
+
+
+@dataclass(eq=False)
+class FakeEraser:
+    """Clusters by row number; a state per cluster; a root over what remains."""
+
+    samples_: Samples
+    pause: float = 0.0
+    outcome_: Outcome | None = None
+    home: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        self.home = self.home or {i: row % CLUSTERS for row, i in enumerate(self.samples_.ids)}
+        self.outcome_ = self.outcome_ or self._outcome("fit", None, self.keys_)
+
+    @property
+    def partition_(self) -> Partition:
+        names = sorted({self.home[i] for i in self.samples_.ids})
+        assignment = np.array([names.index(self.home[i]) for i in self.samples_.ids], np.int64)
+        return Partition(np.zeros((len(names), 2), np.float32), np.arange(len(names)), assignment, np.arange(0))
+
+    @property
+    def keys_(self) -> tuple[str, ...]:
+        partition = self.partition_
+        ids = [[self.samples_.ids[r] for r in partition.members(c)] for c in range(partition.clusters)]
+        return tuple(hashlib.sha256("".join(i).encode()).hexdigest() for i in ids)
+
+    @property
+    def states_(self) -> dict[str, ClusterState]:
+        return {key: ClusterState({"head": np.frombuffer(bytes.fromhex(key), np.uint8)}, (2.0, 1.0), 0.1, 10) for key in self.keys_}
+
+    @property
+    def root_(self) -> str:
+        return hashlib.sha256("".join(sorted(self.keys_)).encode()).hexdigest()
+
+    def _outcome(self, kind: str, before: str | None, trained) -> Outcome:
+        return Outcome(kind, before, self.root_, tuple(trained), (), (), Seconds(train=0.1 * len(trained)), 10 * len(trained), len(self.samples_))
+
+    def fork(self) -> FakeEraser:
+        return FakeEraser(self.samples_, self.pause, self.outcome_, self.home)
+
+    def plan(self, ids) -> ForgetPlan:
+        survivors = self.samples_.without(ids)
+        after = FakeEraser(survivors, 0, None, self.home)
+        retrain = tuple(k for k in after.keys_ if k not in self.keys_)
+        rows = self.samples_.rows(ids)
+        return ForgetPlan(
+            ids=tuple(ids), root=self.root_, survivors=survivors, partition=after.partition_, keys=after.keys_,
+            touched=tuple(sorted({int(c) for c in self.partition_.assignment[rows]})), clusters_before=self.partition_.clusters,
+            retrain=retrain, untouched=tuple(k for k in after.keys_ if k in self.keys_), samples_to_retrain=9 * len(retrain),
+            copies_left=self.samples_.copies_of(ids), predicted_seconds=0.1 * len(retrain), predicted_full_seconds=0.6, seconds=0.0,
+        )  # fmt: skip
+
+    def forget(self, plan: ForgetPlan, progress=None, cancel: threading.Event | None = None) -> Outcome:
+        self._work(plan.retrain, progress, cancel)
+        before, self.samples_ = self.root_, plan.survivors
+        self.outcome_ = self._outcome("forget", before, plan.retrain)
+        return self.outcome_
+
+    def full_retraining(self, progress=None, cancel: threading.Event | None = None):
+        self._work(self.keys_, progress, cancel)
+        control = replace(self, outcome_=None)
+        return control, control.outcome_
+
+    def _work(self, keys, progress, cancel) -> None:
+        for done, key in enumerate(keys, 1):
+            if cancel and cancel.wait(self.pause):
+                raise CancelledError("Cancelled; the model is as it was before.")
+            if progress:
+                progress(Progress("train", done, len(keys), (key,)))
+
+
+@dataclass
+class FakeEngine:
+    """Fits by waiting."""
+
+    samples: Samples
+    pause: float = 0.0
+    name: str = "fake · fast"
+
+    def fitted(self, progress):
+        for done in range(CLUSTERS + 1):
+            progress(Progress("train", done, CLUSTERS))
+            time.sleep(self.pause)
+        return FakeEraser(self.samples, self.pause)
+
+    def evaluate(self, eraser, forgotten):
+        score = FakeScore(0.9, 30)
+        per_class = {c: score for c in eraser.samples_.classes}
+        return FakeReport(score, FakeScore(0.95, len(eraser.samples_)), FakeScore(0.5, len(forgotten)) if forgotten else None, per_class)
+
+    def correct(self, eraser):
+        return np.arange(len(eraser.samples_)) % 7 > 0
+
+    def facts(self):
+        return {"processor": "fake"}
+
+
+def test_the_fake_forgets_like_the_real_engine():
+    eraser = FakeEraser(fake_samples())
+    before, plan = eraser.root_, eraser.plan(eraser.samples_.ids[:1])
+    assert len(plan.retrain) == 1 and len(plan.copies_left) == 1
+    outcome = eraser.forget(plan)
+    control, _ = eraser.full_retraining()
+    assert before != outcome.root_after == control.root_
