@@ -39,7 +39,7 @@ def times(request: float, full: float) -> go.Figure:
         x=[full, request],
         y=labels,
         orientation="h",
-        marker={"color": [FULL, REQUEST], "cornerradius": 5},
+        marker={"color": [FULL, REQUEST], "cornerradius": 5, "line": {"width": 0}},
         text=[texts.seconds(full), texts.seconds(request)],
         textposition="outside",
         cliponaxis=False,
@@ -54,7 +54,7 @@ def class_changes(names: Sequence[str], changes: Sequence[float]) -> go.Figure:
     bars = go.Bar(
         x=list(names),
         y=list(changes),
-        marker={"color": [LOSS if c < 0 else GAIN for c in changes], "cornerradius": 4},
+        marker={"color": [LOSS if c < 0 else GAIN for c in changes], "cornerradius": 4, "line": {"width": 0}},
         text=[f"{c:+.1f}" if c else "0" for c in changes],
         textposition="outside",
         cliponaxis=False,
@@ -71,7 +71,7 @@ def cluster_sizes(sizes: Sequence[int], touched: Sequence[bool]) -> go.Figure:
     bars = go.Bar(
         x=[str(c) for c in order],
         y=[sizes[c] for c in order],
-        marker={"color": [REQUEST if touched[c] else FULL for c in order], "cornerradius": 2},
+        marker={"color": [REQUEST if touched[c] else FULL for c in order], "cornerradius": 2, "line": {"width": 0}},
         hovertemplate="Cluster %{x}: %{y} images<extra></extra>",
     )
     figure = _framed(go.Figure(bars), texts.CHART_SIZES, 220)

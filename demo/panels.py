@@ -35,7 +35,6 @@ def page(facts: Facts) -> dict[str, gr.components.Component]:
     parts: dict[str, gr.components.Component] = {}
     with gr.Row(elem_classes="lm-top"):
         _static(markup.brand(facts.engine))
-        parts["start_over"] = gr.Button(texts.START_OVER, size="sm", interactive=False, min_width=110, scale=0)
     parts["status"] = _html(markup.status("fitting", texts.STAGES["open"], texts.FIT_NOTE), "lm-status-box")
     with gr.Row(elem_classes="lm-main"):
         with gr.Column(elem_classes="lm-hero", min_width=280):
@@ -66,6 +65,7 @@ def _request(facts: Facts) -> dict[str, gr.components.Component]:
     with gr.Row(elem_classes="lm-title"):
         _static(f"<h2>{texts.REQUEST_TITLE}</h2>")
         parts["clear"] = gr.Button(texts.CLEAR, size="sm", variant="secondary", interactive=False, min_width=64, scale=0)
+        parts["start_over"] = gr.Button(texts.START_OVER, size="sm", interactive=False, min_width=92, scale=0)
     parts["tray"] = _html(markup.tray((), (), ()), "lm-tray-box", js_on_load=REMOVE_JS)
     with gr.Accordion(texts.CHOOSE, open=False, elem_classes="lm-choose"):
         parts |= _chooser(facts)
@@ -85,7 +85,7 @@ def _chooser(facts: Facts) -> dict[str, gr.components.Component]:
         parts["numbers"] = gr.Textbox(
             label=texts.NUMBERS, info=texts.NUMBERS_INFO.format(facts.n - 1), placeholder=texts.NUMBERS_HINT, max_length=2000, min_width=120, scale=3
         )
-        parts["choose"] = gr.Button(texts.SELECT, size="md", min_width=100, scale=1, elem_id="lm-choose")
+        parts["choose"] = gr.Button(texts.SELECT, size="md", min_width=128, scale=1, elem_id="lm-choose")
     return parts
 
 

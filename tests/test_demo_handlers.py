@@ -1,0 +1,161 @@
+"""Handlers on a fake engine: a visitor's whole journey without a browser, and what goes wrong on the way."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+
+from core.errors import InputError, NotFittedError
+from demo.handlers import Handlers, parse_numbers
+from demo.jobs import Jobs
+from demo.session import Lab
+from tests.test_demo_fake import FakeEngine, fake_samples
+
+
+@pytest.fixture
+def lab(tmp_path):
+    samples = fake_samples()
+    lab = Lab(FakeEngine(samples), samples, np.zeros((len(samples), 2), np.float32), tmp_path)
+    lab.start().join()
+    return lab
+
+
+@pytest.fixture
+def handlers(lab):
+    return Handlers(lab, Jobs())
+
+
+def last(generator):
+    async def main():
+        return [updates async for updates in generator]
+
+    return asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def marks(updates):
+    return json.loads(updates["map"]["marks"])
+
+
+def test_a_selection_shows_thumbnails_the_plan_and_what_it_touches(lab, handlers):
+    visitor = lab.enter()
+    updates = handlers.select(visitor, [1, 7])
+    assert updates["tray"].count("data-remove") == 2 and "2 images in 1 of 6 clusters" in updates["plan"]
+    assert updates["forget"]["interactive"] and marks(updates)["touched"] == [1]
+
+
+def test_forgetting_counts_shows_and_leaves_the_other_visitor_alone(lab, handlers):
+    visitor, other = lab.enter(), lab.enter()
+    root = other.eraser.root_
+    handlers.select(visitor, [1, 7])
+    updates = last(handlers.forget(visitor))[-1]
+    assert "2 images forgotten" in updates["result"] and visitor.gone == (1, 7) and visitor.job is None
+    assert visitor.eraser.root_ != root == other.eraser.root_ == lab.base.eraser.root_
+    assert "All 5 untouched clusters kept every byte" in updates["proof"] and "not run yet" in updates["proof"]
+
+
+def test_full_retraining_proves_the_last_request(lab, handlers):
+    visitor = lab.enter()
+    handlers.select(visitor, [1])
+    last(handlers.forget(visitor))
+    updates = last(handlers.full(visitor))[-1]
+    assert "lm-equal" in updates["proof"] and visitor.requests[-1].full.equal
+
+
+def test_requests_add_up_and_start_over_resets(lab, handlers):
+    visitor = lab.enter()
+    for row in (1, 2):
+        handlers.select(visitor, [row])
+        updates = last(handlers.forget(visitor))[-1]
+    assert "2 requests, 2 images forgotten" in updates["ledger"]
+    handlers.start_over(visitor)
+    assert visitor.gone == () and visitor.eraser.root_ == lab.base.eraser.root_
+
+
+def test_cancel_leaves_the_model_as_it_was(lab, handlers):
+    visitor = lab.enter()
+    visitor.eraser.pause = 5.0
+    root = visitor.eraser.root_
+    handlers.select(visitor, [1])
+
+    async def main():
+        seen = []
+        async for updates in handlers.forget(visitor):
+            seen.append(updates)
+            handlers.cancel(visitor)
+        return seen
+
+    updates = asyncio.run(asyncio.wait_for(main(), 20))[-1]
+    assert "Cancelled" in updates["plan"] and visitor.eraser.root_ == root and visitor.selection == (1,)
+
+
+def test_copies_left_behind_are_named_and_can_be_included(lab, handlers):
+    visitor = lab.enter()
+    updates = handlers.select(visitor, [0])
+    assert "1 identical copy" in updates["plan"] and updates["copies"]["visible"]
+    updates = handlers.include_copies(visitor)
+    assert updates["map"]["value"] == [0, 59] and not updates["copies"]["visible"]
+
+
+def test_choosing_by_class_and_number(lab, handlers):
+    visitor = lab.enter()
+    assert len(handlers.choose(visitor, [2], None, "")["map"]["value"]) == 19
+    assert handlers.choose(visitor, [], None, "3, 7-9")["map"]["value"] == [3, 7, 8, 9]
+
+
+def test_the_keyboard_cannot_select_what_is_gone(lab, handlers, monkeypatch):
+    monkeypatch.setattr("gradio.Info", lambda text: None)
+    visitor = lab.enter()
+    handlers.select(visitor, [3])
+    last(handlers.forget(visitor))
+    assert handlers.choose(visitor, [], None, "3-4")["map"]["value"] == [4]
+
+
+@pytest.mark.parametrize("text", ["x", "60", "4-2", "-1", "1.5", "9" * 30, "<script>"])
+def test_numbers_that_are_none_are_named(text):
+    with pytest.raises(InputError, match="is not a number or a range"):
+        parse_numbers(text, 60)
+
+
+def test_numbers_are_read_generously():
+    assert parse_numbers(" 3,17 5 - 7; ", 60) == [3, 5, 6, 7, 17]
+
+
+def test_thumbnails_go_only_to_a_known_visitor_and_never_for_what_is_gone(lab, handlers):
+    visitor = lab.enter()
+    assert handlers.thumbnail({"token": visitor.token, "row": 3})["src"].startswith("data:image/png")
+    for asked in (None, 3, {}, {"token": "x", "row": 3}, {"token": visitor.token, "row": 99}, {"token": visitor.token, "row": "3"}, {"token": [], "row": 3}):
+        assert handlers.thumbnail(asked) is None
+    handlers.select(visitor, [3])
+    last(handlers.forget(visitor))
+    assert handlers.thumbnail({"token": visitor.token, "row": 3}) is None
+
+
+def test_nothing_runs_without_a_selection_a_model_or_a_session(tmp_path, lab, handlers):
+    with pytest.raises(InputError, match="Select at least one"):
+        last(handlers.forget(lab.enter()))
+    with pytest.raises(InputError, match="session has ended"):
+        handlers.select(None, [1])
+    unfitted = Lab(FakeEngine(lab.samples), lab.samples, np.zeros((60, 2), np.float32), tmp_path)
+    with pytest.raises(NotFittedError, match="not ready"):
+        last(Handlers(unfitted, Jobs()).forget(unfitted.enter()))
+
+
+def test_a_visitor_who_leaves_is_forgotten(lab):
+    visitor = lab.enter()
+    lab.leave(visitor)
+    assert lab.find(visitor.token) is None and visitor.eraser is None
+
+
+def test_the_first_fit_is_the_measured_full_retraining_and_is_remembered(lab, tmp_path):
+    assert lab.measured.here and lab.measured.seconds == pytest.approx(0.6)
+    assert len(list(tmp_path.glob("measured-*.json"))) == 1
+
+
+def test_arriving_before_the_fit_shows_the_map_and_then_everything(tmp_path):
+    samples = fake_samples()
+    lab = Lab(FakeEngine(samples, pause=0.1), samples, np.zeros((60, 2), np.float32), tmp_path)
+    lab.start()
+    seen = last(Handlers(lab, Jobs()).arrive())
+    assert "cluster" not in json.loads(seen[0]["map"]["paint"])["schemes"] and "lm-fitting" in seen[0]["status"]
+    assert "cluster" in json.loads(seen[-1]["map"]["paint"])["schemes"] and "Ready" in seen[-1]["status"]

@@ -1,0 +1,36 @@
+"""Words: plurals, units and the plan's sentence."""
+
+import pytest
+
+from demo import texts
+
+PLAN = {
+    "images": 12,
+    "clusters_touched": 3,
+    "clusters_total": 41,
+    "clusters_retrained": 3,
+    "clusters_untouched": 38,
+    "samples_to_retrain": 187,
+    "samples_total": 1437,
+    "predicted_seconds": 0.6,
+    "predicted_full_seconds": 21.0,
+}
+
+
+def test_the_plan_reads_as_agreed():
+    assert texts.plan(PLAN) == "12 images in 3 of 41 clusters. 3 prompts retrain (187 of 1,437 samples), 38 stay untouched."
+    assert texts.plan_time(PLAN) == "About 0.6 s; full retraining about 21 s."
+
+
+def test_one_is_singular():
+    one = PLAN | {"images": 1, "clusters_touched": 1, "clusters_retrained": 1, "clusters_untouched": 1}
+    assert texts.plan(one).startswith("1 image in 1 of 41 clusters. 1 prompt retrains") and "1 stays untouched" in texts.plan(one)
+
+
+def test_forgetting_everything_says_so():
+    assert "empty" in texts.plan(PLAN | {"images": 1437})
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.618, "0.62 s"), (1.25, "1.2 s"), (21.4, "21 s"), (200.0, "3 min 20 s")])
+def test_seconds_read_well(value, words):
+    assert texts.seconds(value) == words
