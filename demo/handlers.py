@@ -114,6 +114,11 @@ class Handlers:
             return None
         return visitor.eraser.plan(self.lab.ids(list(visitor.selection)))
 
+    def _summary(self, visitor: Visitor) -> dict[str, Any]:
+        """Return the plan's figures, and how many clusters hold the selected images."""
+        plan, eraser = visitor.plan, visitor.eraser
+        return plan.summary() | {"clusters_holding": len(set(eraser.partition_.assignment[eraser.samples_.rows(plan.ids)].tolist()))}
+
     # --- working --------------------------------------------------------------------------------------------------
 
     async def forget(self, visitor: Visitor | None) -> AsyncIterator[Updates]:
@@ -142,7 +147,7 @@ class Handlers:
             visitor.job = None
 
     def _forget(self, visitor: Visitor, rows, plan, progress: ProgressCallback, cancel: threading.Event) -> Request:
-        eraser, engine = visitor.eraser, self.lab.engine
+        eraser, engine, summary = visitor.eraser, self.lab.engine, self._summary(visitor)
         forgotten = eraser.samples_.take(eraser.samples_.rows(plan.ids))
         kept = {key: eraser.states_[key].digest for key in plan.untouched}
         before = engine.evaluate(eraser, forgotten)
@@ -150,7 +155,7 @@ class Handlers:
         after = engine.evaluate(eraser, forgotten)
         visitor.report, visitor.correct = after, engine.correct(eraser)
         same = sum(eraser.states_[key].digest == digest for key, digest in kept.items())
-        return Request(tuple(rows), plan.summary(), outcome, before, after, (same, len(kept)))
+        return Request(tuple(rows), summary, outcome, before, after, (same, len(kept)))
 
     async def full(self, visitor: Visitor | None) -> AsyncIterator[Updates]:
         """Retrain from nothing on what remains: measures full retraining and gives the proof of the last request."""
@@ -263,7 +268,7 @@ class Handlers:
 
     def _preview(self, visitor: Visitor) -> str:
         if visitor.plan:
-            return markup.plan(visitor.plan.summary(), visitor.plan.touched)
+            return markup.plan(self._summary(visitor), visitor.plan.touched)
         clusters = visitor.eraser.partition_.clusters if visitor.eraser else 0
         note = texts.PLAN_WAIT if visitor.selection and not visitor.eraser else texts.PLAN_EMPTY
         return markup.plan_empty(texts.PLAN_EMPTY_TITLE, note, clusters)
@@ -299,7 +304,7 @@ class Handlers:
     def _rested(self, visitor: Visitor, error: LMEraserError) -> Updates:
         updates = self._request(visitor) | {"map": gr.update(marks=self._marks(visitor))}
         if isinstance(error, CancelledError):
-            updates["plan"] = markup.notice("cancelled", texts.CANCELLED, texts.plan(visitor.plan.summary()))
+            updates["plan"] = markup.notice("cancelled", texts.CANCELLED, texts.plan(self._summary(visitor)))
         return updates | {f"full_{tab}": gr.update(interactive=True) for tab in ("result", "proof")}
 
     def _full_busy(self, on: bool) -> Updates:

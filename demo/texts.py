@@ -155,14 +155,15 @@ def card(row: int, label: str, lines: list[str]) -> tuple[str, list[str]]:
 
 
 def plan(s: dict) -> str:
-    """Return the preview sentence; `s` is `ForgetPlan.summary()`."""
+    """Return the preview sentence; `s` is `ForgetPlan.summary()` with `clusters_holding`: how many clusters hold the images."""
     if s["samples_total"] == s["images"]:
         return f"All {count(s['images'], 'image')}. The model will be empty."
-    cells = f"{count(s['images'], 'image')} in {s['clusters_touched']:,} of {count(s['clusters_total'], 'cluster')}."
+    held, total = s["clusters_holding"], s["clusters_total"]
+    where = f"{count(s['images'], 'image')} in {held:,} of {count(total, 'cluster')}."
+    shaped = " Some of them shaped the clusters, so more retrain." if s["clusters_touched"] > held else ""
     share = f"{s['samples_to_retrain']:,} of {s['samples_total']:,} samples"
-    verb = "retrains" if s["clusters_retrained"] == 1 else "retrain"
-    stay = s["clusters_untouched"]
-    return f"{cells} {count(s['clusters_retrained'], 'prompt')} {verb} ({share}), {stay:,} {'stays' if stay == 1 else 'stay'} untouched."
+    verb, stay = "retrains" if s["clusters_retrained"] == 1 else "retrain", s["clusters_untouched"]
+    return f"{where}{shaped} {count(s['clusters_retrained'], 'prompt')} {verb} ({share}), {stay:,} {'stays' if stay == 1 else 'stay'} untouched."
 
 
 def plan_time(s: dict) -> str:

@@ -7,6 +7,7 @@ from demo import texts
 PLAN = {
     "images": 12,
     "clusters_touched": 3,
+    "clusters_holding": 3,
     "clusters_total": 41,
     "clusters_retrained": 3,
     "clusters_untouched": 38,
@@ -23,8 +24,12 @@ def test_the_plan_reads_as_agreed():
 
 
 def test_one_is_singular():
-    one = PLAN | {"images": 1, "clusters_touched": 1, "clusters_retrained": 1, "clusters_untouched": 1}
+    one = PLAN | {"images": 1, "clusters_touched": 1, "clusters_holding": 1, "clusters_retrained": 1, "clusters_untouched": 1}
     assert texts.plan(one).startswith("1 image in 1 of 41 clusters. 1 prompt retrains") and "1 stays untouched" in texts.plan(one)
+
+
+def test_images_that_shaped_the_clusters_explain_why_more_retrain():
+    assert "in 1 of 41 clusters. Some of them shaped the clusters, so more retrain. 3 prompts" in texts.plan(PLAN | {"clusters_holding": 1})
 
 
 def test_forgetting_everything_says_so():

@@ -121,8 +121,8 @@ function contour() {
   for (const rows of groups.values()) {
     const discs = (q) => { const d = new Path2D(); for (const i of rows) { d.moveTo(px(i) + q, py(i)); d.arc(px(i), py(i), q, 0, 7); } return d; };
     p.globalCompositeOperation = "source-over"; p.clearRect(0, 0, width, height);
-    p.fillStyle = color; p.globalAlpha = 1; p.fill(discs(r));
-    p.globalCompositeOperation = "destination-out"; p.fill(discs(r - 1.4));
+    p.fillStyle = color; p.globalAlpha = touched.size > 12 ? 0.5 : 1; p.fill(discs(r));
+    p.globalCompositeOperation = "destination-out"; p.globalAlpha = 1; p.fill(discs(r - 1.4));
     p.globalCompositeOperation = "destination-over"; p.globalAlpha = 0.15; p.fill(discs(r - 1));
     g.drawImage(part, 0, 0);
   }
