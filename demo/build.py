@@ -11,6 +11,7 @@ import gradio as gr
 
 from core.errors import LMEraserError
 from demo import panels, texts
+from demo.api import Api, publish
 from demo.handlers import Handlers
 from demo.jobs import Jobs
 from demo.session import Lab, Visitor
@@ -36,12 +37,13 @@ def build_demo(lab: Lab, jobs: Jobs | None = None) -> gr.Blocks:
         visitor = gr.State(None, delete_callback=lab.leave)
         parts = {"visitor": visitor, **panels.page(facts)}
         _wire(demo, handlers, parts)
+        publish(Api(handlers))
     return demo
 
 
 def launch_options() -> dict:
     """Return what the page's looks need from `launch`."""
-    return {"theme": theme(), "css_paths": [STYLE], "footer_links": []}
+    return {"theme": theme(), "css_paths": [STYLE], "js": panels.HIDE_JS, "footer_links": []}
 
 
 def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
@@ -49,6 +51,7 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     on = functools.partial(_on, outputs=everything, parts=parts)
     visitor = parts["visitor"]
     on(demo.load, handlers.arrive, [], concurrency_limit=None)
+    demo.unload(handlers.depart)
     on(parts["map"].select, handlers.select, [visitor, parts["map"]], trigger_mode="always_last", concurrency_limit=8)
     on(parts["tray"].click, handlers.remove, [visitor])
     on(parts["clear"].click, handlers.clear, [visitor])

@@ -1,4 +1,4 @@
-"""A finished request as JSON or CSV, with seed-free facts that let others repeat it: roots, preset, versions, hardware."""
+"""A finished request as JSON or CSV, with what lets others repeat it: roots, preset, versions, hardware."""
 
 from __future__ import annotations
 
@@ -12,22 +12,26 @@ if TYPE_CHECKING:
     from demo.session import Lab, Request
 
 
+def record(request: Request, lab: Lab) -> dict[str, Any]:
+    """Return everything measured, as plain values. Sample numbers only: no pixels, no ids."""
+    outcome = request.outcome
+    return {
+        "model": lab.engine.name,
+        "rows": list(request.rows),
+        "plan": request.summary,
+        "seconds": asdict(outcome.seconds) | {"total": outcome.seconds.total},
+        "sample_passes": outcome.sample_passes,
+        "root": {"before": outcome.root_before, "after": outcome.root_after},
+        "accuracy": {"before": _accuracy(request.before), "after": _accuracy(request.after)},
+        "untouched_clusters": {"same": request.untouched[0], "of": request.untouched[1]},
+        "full": _full(request),
+        "machine": lab.engine.facts(),
+    }
+
+
 def as_json(request: Request, lab: Lab) -> str:
-    """Return everything measured, as indented JSON. Sample numbers only: no pixels, no ids."""
-    return json.dumps(
-        {
-            "model": lab.engine.name,
-            "rows": list(request.rows),
-            "plan": request.summary,
-            "seconds": asdict(request.outcome.seconds) | {"total": request.outcome.seconds.total},
-            "sample_passes": request.outcome.sample_passes,
-            "root": {"before": request.outcome.root_before, "after": request.outcome.root_after},
-            "accuracy": {"before": _accuracy(request.before), "after": _accuracy(request.after)},
-            "full": _full(request),
-            "machine": lab.engine.facts(),
-        },
-        indent=1,
-    )
+    """Return the record as indented JSON."""
+    return json.dumps(record(request, lab), indent=1)
 
 
 def as_csv(request: Request) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from core.errors import CancelledError, InputError, LMEraserError
+from core.errors import CancelledError, InputError
 from core.types import ProgressCallback
 from demo import charts, exports, markup, texts
 from demo.jobs import Finished, Jobs, Waiting
@@ -34,16 +35,31 @@ class Handlers:
 
     # --- arriving -------------------------------------------------------------------------------------------------
 
-    async def arrive(self) -> AsyncIterator[Updates]:
+    async def arrive(self, request: gr.Request) -> AsyncIterator[Updates]:
         """Let a visitor in: the map at once, then the first fit's progress, then everything."""
         visitor = self.lab.enter()
+        visitor.page = request.session_hash
+        self._restore(visitor, request.query_params.get("select", ""))
         yield {"visitor": visitor, **self._everything(visitor)}
         while self.lab.fit.state == "fitting" and not visitor.closed:
             await asyncio.sleep(0.25)
             yield {"status": self._status()}
         if visitor.eraser is None and not visitor.closed:
             self.lab.reset(visitor)
+            visitor.plan = self._planned(visitor)
             yield self._everything(visitor)
+
+    def _restore(self, visitor: Visitor, numbers: str) -> None:
+        """Take up the selection of a permalink; one that does not fit is left out, with a word about it."""
+        try:
+            visitor.selection = tuple(parse_numbers(numbers, len(self.lab.samples)))
+        except InputError as error:
+            gr.Warning(str(error))
+        visitor.plan = self._planned(visitor)
+
+    def depart(self, request: gr.Request) -> None:
+        """Take note that a page was closed."""
+        self.lab.away(self.lab.find_page(request.session_hash))
 
     def thumbnail(self, asked: Any) -> dict | None:
         """Return the hover card of one picture, to the visitor whose token is given; None for anything else."""
@@ -138,7 +154,7 @@ class Handlers:
                     yield {"plan": self._working(visitor, event)}
             visitor.job = None
             yield self._everything(visitor) | {"plan": self._done(visitor.requests[-1])}
-        except LMEraserError as error:
+        except Exception as error:  # whatever it was, the page comes to rest first
             visitor.job = None
             yield self._rested(visitor, error)
             if not isinstance(error, CancelledError):
@@ -172,7 +188,7 @@ class Handlers:
                     yield self._full_note(event)
             visitor.job = None
             yield self._results(visitor) | self._full_busy(False) | self._request(visitor)
-        except LMEraserError as error:
+        except Exception as error:  # whatever it was, the page comes to rest first
             visitor.job = None
             yield self._full_busy(False) | self._request(visitor)
             if not isinstance(error, CancelledError):
@@ -202,6 +218,7 @@ class Handlers:
     def _guest(self, visitor: Visitor | None) -> Visitor:
         if not isinstance(visitor, Visitor) or visitor.closed:
             raise InputError(texts.SESSION_OVER)
+        visitor.seen = time.monotonic()
         return visitor
 
     def _free(self, visitor: Visitor | None) -> Visitor:
@@ -220,6 +237,7 @@ class Handlers:
             **self._results(visitor),
             "map": gr.update(value=list(visitor.selection), **look),
             "how": self._how(visitor),
+            "lesson": self._lesson(),
         }
 
     def _status(self) -> str:
@@ -301,7 +319,7 @@ class Handlers:
         taken, full = request.outcome.seconds.total, self._full_seconds(request)
         return markup.done(texts.headline(len(request.rows), taken, full), texts.untouched(*request.untouched), texts.SEE_RESULT)
 
-    def _rested(self, visitor: Visitor, error: LMEraserError) -> Updates:
+    def _rested(self, visitor: Visitor, error: Exception) -> Updates:
         updates = self._request(visitor) | {"map": gr.update(marks=self._marks(visitor))}
         if isinstance(error, CancelledError):
             updates["plan"] = markup.notice("cancelled", texts.CANCELLED, texts.plan(self._summary(visitor)))
@@ -406,6 +424,12 @@ class Handlers:
         share = float(np.mean(eraser.samples_.labels[members] == label))
         name = f"{eraser.samples_.classes[label]} ({100 * share:.0f} %)"
         return (texts.CLUSTER.format(c), f"{len(members):,}", name, loss, texts.STATE_NEW if eraser.keys_[c] in new else texts.STATE_SAME)
+
+    def _lesson(self) -> str:
+        if self.lab.base is None:
+            return markup.lesson(texts.lesson(0, 0, None))
+        eraser, m = self.lab.base.eraser, self.lab.measured
+        return markup.lesson(texts.lesson(eraser.partition_.clusters, len(eraser.samples_), m.seconds if m else None))
 
     def _how(self, visitor: Visitor) -> str:
         clusters = visitor.eraser.partition_.clusters if visitor.eraser else 0

@@ -64,7 +64,19 @@ def tray(rows: Sequence[int], images: np.ndarray, names: Sequence[str]) -> str:
     tiles = "".join(_tile(row, image, name) for row, image, name in zip(rows, images, names, strict=False))
     more = f'<span class="lm-more">+{len(rows) - TRAY_MOST:,}</span>' if len(rows) > TRAY_MOST else ""
     title = texts.count(len(rows), "image")
-    return f'<div class="lm-tray"><b>{title}</b><ul aria-label="{texts.TRAY_LABEL}" tabindex="0">{tiles}{more}</ul></div>'
+    link = f'<button type="button" class="lm-link" data-link="{ranges(rows)}" data-copied="{texts.LINK_COPIED}">{texts.LINK}</button>'
+    return f'<div class="lm-tray"><div><b>{title}</b>{link if len(ranges(rows)) < 1800 else ""}</div><ul aria-label="{texts.TRAY_LABEL}" tabindex="0">{tiles}{more}</ul></div>'
+
+
+def ranges(rows: Sequence[int]) -> str:
+    """Return rows as short text that a person could have typed: 3,17,200-240."""
+    parts: list[list[int]] = []
+    for row in sorted(rows):
+        if parts and row == parts[-1][1] + 1:
+            parts[-1][1] = row
+        else:
+            parts.append([row, row])
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
 
 
 def _tile(row: int, image: np.ndarray, name: str) -> str:
@@ -231,3 +243,22 @@ def downloads(as_json: str, as_csv: str) -> str:
 def _download(suffix: str, kind: str, content: str, words: str) -> str:
     encoded = base64.b64encode(content.encode()).decode()
     return f'<a download="lmeraser-result.{suffix}" href="data:{kind};base64,{encoded}">{escape(words)}</a>'
+
+
+def lesson(steps: Sequence[dict]) -> str:
+    """The lesson: choosing an answer reveals its step's explanation (by style sheet alone, so it works from the keyboard)."""
+    cards = "".join(_step(i, step) for i, step in enumerate(steps, 1))
+    return f'<section class="lm-lesson">{cards}</section><p class="lm-links"><button type="button" data-print>{texts.PRINT}</button></p>'
+
+
+def _step(number: int, step: dict) -> str:
+    options = "".join(_option(number, i, words, i == step["right"]) for i, words in enumerate(step["options"]))
+    return (
+        f'<article class="lm-step" id="lesson-{number}"><h3><span>{number}</span>{escape(step["title"])}</h3><p class="lm-sub">{escape(step["do"])}</p>'
+        f'<fieldset><legend>{escape(step["ask"])}</legend>{options}</fieldset>'
+        f'<p class="lm-reveal" aria-live="polite"><b class="yes">{texts.LESSON_RIGHT} </b><b class="no">{texts.LESSON_WRONG} </b>{escape(step["reveal"])}</p></article>'
+    )
+
+
+def _option(number: int, index: int, words: str, right: bool) -> str:
+    return f'<label><input type="radio" name="lesson-{number}" value="{index}"{" data-right" if right else ""}>{escape(words)}</label>'

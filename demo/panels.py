@@ -17,6 +17,27 @@ element.addEventListener("click", (event) => {
 });
 """
 
+PRINT_JS = """
+element.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) window.print(); });
+"""
+LINK_JS = """
+element.addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-link]");
+  if (!button) return;
+  const address = new URL(location.href);
+  address.searchParams.set("select", button.dataset.link);
+  history.replaceState(null, "", address);
+  try { await navigator.clipboard.writeText(address); } catch (error) { return; }
+  button.textContent = button.dataset.copied;
+});
+"""
+HIDE_JS = """
+() => {
+  const hidden = new URLSearchParams(location.search).get("hide") || "";
+  for (const part of hidden.split(",")) if (/^[a-z]+$/.test(part)) document.body.classList.add("lm-hide-" + part);
+}
+"""
+
 
 @dataclass(frozen=True)
 class Facts:
@@ -66,7 +87,7 @@ def _request(facts: Facts) -> dict[str, gr.components.Component]:
         _static(f"<h2>{texts.REQUEST_TITLE}</h2>")
         parts["clear"] = gr.Button(texts.CLEAR, size="sm", variant="secondary", interactive=False, min_width=64, scale=0)
         parts["start_over"] = gr.Button(texts.START_OVER, size="sm", interactive=False, min_width=92, scale=0)
-    parts["tray"] = _html(markup.tray((), (), ()), "lm-tray-box", js_on_load=REMOVE_JS)
+    parts["tray"] = _html(markup.tray((), (), ()), "lm-tray-box", js_on_load=REMOVE_JS + LINK_JS)
     with gr.Accordion(texts.CHOOSE, open=False, elem_classes="lm-choose"):
         parts |= _chooser(facts)
     parts["plan"] = _html(markup.plan_empty(texts.PLAN_EMPTY_TITLE, texts.PLAN_EMPTY, 0), "lm-plan-box")
@@ -108,6 +129,9 @@ def _after() -> dict[str, gr.components.Component]:
         with gr.Tab(texts.TAB_HOW, elem_classes="lm-pane"):
             _static(markup.lead(texts.LEAD_HOW))
             parts["how"] = _html(markup.how(1, (), ""))
+        with gr.Tab(texts.TAB_LESSON, elem_classes="lm-pane"):
+            _static(markup.lead(texts.LEAD_LESSON))
+            parts["lesson"] = _html(markup.lesson(texts.lesson(0, 0, None)), js_on_load=PRINT_JS)
     return parts
 
 

@@ -86,6 +86,7 @@ class Visitor:
     """One page's own model, selection and history. `eraser` is None until the base model is ready, and after closing."""
 
     token: str
+    page: str | None = None  # Gradio's session, if it is a page
     eraser: Any = None
     report: Any = None  # of the model as it is now, forgotten samples aside
     correct: np.ndarray | None = None
@@ -95,6 +96,7 @@ class Visitor:
     fresh: tuple[int, ...] = ()
     job: Any = None
     closed: bool = False
+    seen: float = field(default_factory=time.monotonic)  # last sign of life
 
     @property
     def gone(self) -> tuple[int, ...]:
@@ -108,6 +110,10 @@ class Visitor:
             self.job.stop()
         self.eraser, self.plan, self.correct, self.report = None, None, None, None
         self.requests.clear()
+
+
+VISITORS = 200  # kept at once; beyond it, the one idle longest goes
+AWAY = 120.0  # seconds after which a page that was closed is forgotten
 
 
 class Lab:
@@ -137,7 +143,7 @@ class Lab:
             eraser = self.engine.fitted(lambda p: self._say(Fit(progress=p)))
             self._say(Fit(progress=Progress("evaluate", 0, 0)))
             self.measured = _measurement(eraser, self.workspace)
-            self.base = Visitor("", eraser, self.engine.evaluate(eraser, None), self.engine.correct(eraser))
+            self.base = Visitor("", eraser=eraser, report=self.engine.evaluate(eraser, None), correct=self.engine.correct(eraser))
             self._say(Fit("ready"))
         except LMEraserError as error:
             self._say(Fit("failed", error=str(error)))
@@ -153,7 +159,21 @@ class Lab:
         visitor = Visitor(secrets.token_urlsafe(18))
         with self._lock:
             self._visitors[visitor.token] = visitor
+            idle = sorted((v for v in self._visitors.values() if not v.job), key=lambda v: v.seen)[: max(0, len(self._visitors) - VISITORS)]
+        for old in idle:
+            self.leave(old)
         return self.reset(visitor)
+
+    def away(self, visitor: Visitor | None) -> None:
+        """Take note that a page was closed: what runs stops now; the visitor is forgotten unless it shows up again soon."""
+        if not isinstance(visitor, Visitor) or visitor.closed:
+            return
+        if visitor.job:
+            visitor.job.stop()
+        last = visitor.seen = time.monotonic()
+        timer = threading.Timer(AWAY, lambda: self.leave(visitor) if visitor.seen == last else None)
+        timer.daemon = True
+        timer.start()
 
     def reset(self, visitor: Visitor) -> Visitor:
         """Give the visitor a fresh copy of the base model and an empty history."""
@@ -172,7 +192,14 @@ class Lab:
 
     def find(self, token: Any) -> Visitor | None:
         """Return the visitor of a token, or None."""
-        return self._visitors.get(token) if isinstance(token, str) else None
+        visitor = self._visitors.get(token) if isinstance(token, str) else None
+        if visitor is not None:
+            visitor.seen = time.monotonic()
+        return visitor
+
+    def find_page(self, page: str | None) -> Visitor | None:
+        """Return the visitor of a page (Gradio's session), or None."""
+        return next((v for v in list(self._visitors.values()) if page and v.page == page), None)
 
     def ready(self, visitor: Visitor | None) -> Visitor:
         """Return the visitor if its model can be asked; raises NotFittedError saying why not."""

@@ -60,11 +60,17 @@ WORKING = "Forgetting"
 CANCELLING = "Stopping at the next step…"
 CANCELLED = "Cancelled. The model is exactly as it was."
 
-TAB_RESULT, TAB_CLUSTERS, TAB_PROOF, TAB_LEDGER, TAB_HOW = "Result", "Clusters", "Proof", "Ledger", "How it works"
+TAB_RESULT, TAB_CLUSTERS, TAB_PROOF, TAB_LEDGER, TAB_HOW, TAB_LESSON = "Result", "Clusters", "Proof", "Ledger", "How it works", "Lesson"
 LEAD_RESULT = "What forgetting cost, and what it did to the model."
 LEAD_CLUSTERS = "Every cluster has its own small prompt and classifier, so a request retrains only the clusters it touches."
 LEAD_PROOF = "A model has a fingerprint, its root. If forgetting is exact, it equals that of a model that never saw the pictures."
 LEAD_LEDGER = "Your requests so far, in order, and what they cost together."
+LEAD_LESSON = "Five short steps. Predict first: your answer reveals what happens."
+PRINT = "Print as a worksheet"
+LINK = "Copy link"
+LINK_COPIED = "Link copied"
+LESSON_RIGHT = "Right."
+LESSON_WRONG = "Not quite."
 LEAD_HOW = "Forgetting is fast because no cluster knows about any other."
 EMPTY_RESULT = "No request yet. Select a few pictures, press Forget, and the result appears here."
 EMPTY_PROOF = "Forget something first. Then retrain from scratch without it, and compare."
@@ -261,3 +267,52 @@ def how_note(clusters: int, touched: int) -> str:
     if touched:
         return f"Your selection touches {touched:,} of {count(clusters, 'cluster')}; they are filled in the figure."
     return f"Your model has {count(clusters, 'cluster')}. Select pictures, and those that would retrain are filled in the figure."
+
+
+def lesson(clusters: int, samples: int, full: float | None) -> list[dict]:
+    """Return the five steps: title, what to do, question, options, index of the right one, and what is revealed."""
+    cells = count(clusters, "cluster") if clusters else "many clusters"
+    pictures = count(samples, "picture") if samples else "many pictures"
+    long = f" Here it took {seconds(full)}." if full else ""
+    return [
+        {
+            "title": "What is in the model?",
+            "do": "Point at a few dots on the map. Each is a picture the model learned from.",
+            "ask": "Someone deletes the file of one picture. Does the trained model still carry traces of it?",
+            "options": ("No, the file is gone", "Yes, training has used it", "Only if the model is copied"),
+            "right": 1,
+            "reveal": "Training turned the picture into small changes of the model's numbers. Deleting the file leaves them where they are.",
+        },
+        {
+            "title": "Why is retraining slow?",
+            "do": "Read the line above the map: it says how long full retraining takes on this machine.",
+            "ask": f"The model learned {pictures}. To be rid of one, how many must an ordinary model learn again?",
+            "options": ("One", "About half", "All but one"),
+            "right": 2,
+            "reveal": f"Every picture shaped the whole model, so the only safe way is to start again with all the others.{long}",
+        },
+        {
+            "title": "One cluster at a time",
+            "do": "Select a single picture and read the preview. Do not press Forget yet.",
+            "ask": f"The pictures lie in {cells}, each trained alone. How many must retrain for one picture?",
+            "options": ("One, sometimes a few", "Half of them", "All of them"),
+            "right": 0,
+            "reveal": "Usually one. If the picture helped to shape the clusters, a few more. Press Forget and compare the two times.",
+        },
+        {
+            "title": "The worst case",
+            "do": "Choose Add beside the tools, and click pictures in many different places.",
+            "ask": "You select a few pictures in every cluster. How much time is saved now?",
+            "options": ("Just as much as before", "Almost nothing", "Twice as much"),
+            "right": 1,
+            "reveal": "Every cluster retrains, so the saving is gone. It comes from requests that touch few clusters.",
+        },
+        {
+            "title": "How do we know it forgot?",
+            "do": "Open Proof after a request, and run full retraining.",
+            "ask": "The model guesses the forgotten picture's class correctly. Has it forgotten?",
+            "options": ("No, it must guess wrong", "It may have: it can guess new pictures too", "Nobody can know"),
+            "right": 1,
+            "reveal": "A good model is right about pictures it never saw. The proof is another: its root equals that of a model trained without the picture.",
+        },
+    ]

@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from core.errors import InputError, NotFittedError
+from demo.api import Api
 from demo.handlers import Handlers, parse_numbers
 from demo.jobs import Jobs
+from demo.markup import ranges
 from demo.session import Lab
 from tests.test_demo_fake import FakeEngine, fake_samples
 
@@ -31,6 +35,10 @@ def last(generator):
         return [updates async for updates in generator]
 
     return asyncio.run(asyncio.wait_for(main(), 20))
+
+
+def page(select: str = ""):
+    return SimpleNamespace(session_hash="page", query_params={"select": select})
 
 
 def marks(updates):
@@ -87,6 +95,20 @@ def test_cancel_leaves_the_model_as_it_was(lab, handlers):
 
     updates = asyncio.run(asyncio.wait_for(main(), 20))[-1]
     assert "Cancelled" in updates["plan"] and visitor.eraser.root_ == root and visitor.selection == (1,)
+
+
+def test_the_page_comes_to_rest_even_when_something_breaks(lab, handlers, monkeypatch):
+    visitor, seen = lab.enter(), []
+    handlers.select(visitor, [1])
+    monkeypatch.setattr(visitor.eraser, "forget", lambda *a, **k: 1 / 0)
+
+    async def main():
+        async for updates in handlers.forget(visitor):
+            seen.append(updates)
+
+    with pytest.raises(ZeroDivisionError):
+        asyncio.run(main())
+    assert seen[-1]["forget"]["interactive"] and not seen[-1]["cancel"]["interactive"] and visitor.job is None
 
 
 def test_copies_left_behind_are_named_and_can_be_included(lab, handlers):
@@ -156,6 +178,37 @@ def test_arriving_before_the_fit_shows_the_map_and_then_everything(tmp_path):
     samples = fake_samples()
     lab = Lab(FakeEngine(samples, pause=0.1), samples, np.zeros((60, 2), np.float32), tmp_path)
     lab.start()
-    seen = last(Handlers(lab, Jobs()).arrive())
+    seen = last(Handlers(lab, Jobs()).arrive(page("3, 7-8")))
     assert "cluster" not in json.loads(seen[0]["map"]["paint"])["schemes"] and "lm-fitting" in seen[0]["status"]
     assert "cluster" in json.loads(seen[-1]["map"]["paint"])["schemes"] and "Ready" in seen[-1]["status"]
+    assert seen[-1]["map"]["value"] == [3, 7, 8] and "3 images in 3 of 6 clusters" in seen[-1]["plan"]
+
+
+def test_a_page_that_was_closed_is_forgotten_unless_it_comes_back(lab, handlers, monkeypatch):
+    monkeypatch.setattr("demo.session.AWAY", 0.05)
+    gone, back = lab.enter(), lab.enter()
+    gone.page, back.page = "a", "b"
+    for name in ("a", "b"):
+        handlers.depart(SimpleNamespace(session_hash=name))
+    handlers.select(back, [1])
+    time.sleep(0.3)
+    assert gone.closed and not back.closed
+
+
+def test_the_api_plans_forgets_and_tells_the_result(lab, handlers):
+    api = Api(handlers)
+    session = api.open()["session"]
+    assert api.images(session, first=58) == [{"row": 58, "class": "b", "cluster": 4}, {"row": 59, "class": "a", "cluster": 5}]
+    assert api.plan(session, [1, 7])["clusters_touched"] == 1
+    result = asyncio.run(api.forget(session, [1, 7]))
+    assert result == api.result(session)[0] and result["root"]["before"] != result["root"]["after"]
+    assert {r["row"] for r in api.images(session)}.isdisjoint({1, 7})
+    with pytest.raises(InputError):
+        api.plan(session, [60])
+    with pytest.raises(NotFittedError):
+        api.plan("guess", [1])
+
+
+def test_a_selection_as_text_reads_back_the_same():
+    rows = [3, 17, 200, 201, 202]
+    assert ranges(rows) == "3,17,200-202" and parse_numbers(ranges(rows), 300) == rows
