@@ -13,7 +13,7 @@ import numpy as np
 
 from core.types import tensors_digest
 
-RANDOM_FEATURES = 1024
+RANDOM_FEATURES = 512
 SCALE, LIMIT = 64, 8.0  # fixed point: values in -8..8 in steps of 1/64
 SHRINKAGE = 1e-2
 

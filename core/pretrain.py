@@ -271,10 +271,10 @@ def pretrain(data: Path, out: Path, config: PretrainConfig, device: torch.device
     return metrics
 
 
-def export(checkpoint: Path, data: Path, assets: Path, feature_blocks: tuple[int, ...], prototypes: int = 256) -> dict:
+def export(checkpoint: Path, data: Path, assets: Path, feature_blocks: tuple[int, ...] = (3, 4, 5), feature_dim: int = 768, prototypes: int = 256) -> dict:
     """Write the averaged weights of a checkpoint into `assets` and return the manifest.
 
-    backbone.safetensors: weights and the features' public mean and spread, fp16. prototypes.safetensors: k-means centers of
+    backbone.safetensors: fp16 weights and the features' statistics, whitened principal components of public images. prototypes.safetensors: k-means centers of
     public features for the `public` partition. manifest.json: shape, SHA-256 of both, how they were made.
     """
     from sklearn.cluster import MiniBatchKMeans
@@ -291,9 +291,10 @@ def export(checkpoint: Path, data: Path, assets: Path, feature_blocks: tuple[int
     model.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in weights.items()})
     images = _public_sample(data, shape.image_size, config["seed"])
     bare = Backbone(BackboneSpec("embedded"), model, shape.image_size, [0.5] * 3, [0.25] * 3, feature_blocks)
-    features = torch.from_numpy(bare.derive(images, None)[0])
-    statistics = {"center": features.mean(0).half(), "scale": features.std(0).half()}
-    standardized = ((features - statistics["center"].float()) / statistics["scale"].float()).numpy()
+    raw = torch.from_numpy(bare.derive(images, None)[0])
+    statistics = whitening(raw, feature_dim)
+    standardized = ((raw - statistics["center"].float()) @ (statistics["projection"].float() * statistics["gain"])).numpy()
+    standardized /= np.linalg.norm(standardized, axis=1, keepdims=True)
     centers = MiniBatchKMeans(prototypes, random_state=config["seed"], n_init=3).fit(standardized).cluster_centers_
     assets.mkdir(parents=True, exist_ok=True)
     save_file(weights | {f"feature.{k}": v for k, v in statistics.items()}, assets / "backbone.safetensors")
@@ -308,7 +309,20 @@ def export(checkpoint: Path, data: Path, assets: Path, feature_blocks: tuple[int
     return manifest
 
 
-def _public_sample(data: Path, size: int, seed: int, n: int = 6000) -> np.ndarray:
+def whitening(raw: torch.Tensor, dim: int) -> dict[str, torch.Tensor]:
+    """Return center (r,) and projection (r, dim) in fp16 and gain (dim,) in fp32 that whiten raw features (n, r).
+
+    Each raw number counts by its own spread; the leading principal components are scaled to variance 1.
+    """
+    center, scale = raw.mean(0).half(), raw.std(0) + 1e-6
+    x = ((raw - center.float()) / scale).double()
+    variances, vectors = torch.linalg.eigh(x.T @ x / len(x))
+    vectors = (vectors.flip(1)[:, :dim] / scale[:, None]).float()
+    norm = vectors.norm(dim=0)
+    return {"center": center, "projection": (vectors / norm).half().contiguous(), "gain": (norm / variances.flip(0)[:dim].sqrt().float()).contiguous()}
+
+
+def _public_sample(data: Path, size: int, seed: int, n: int = 10000) -> np.ndarray:
     """Public images (n, s, s, 3) uint8, half of them recolored, so that strokes and grey images are not outliers."""
     images, _ = load_images([data / "valid.parquet"], size)
     rng = torch.Generator().manual_seed(seed)
