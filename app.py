@@ -1,6 +1,8 @@
 """Start the page: `python app.py`. It opens at once; the model is fitted in view."""
 
 import argparse
+import signal
+import sys
 
 
 def main() -> None:
@@ -18,7 +20,11 @@ def main() -> None:
 
     lab = open_lab(args.dataset, args.preset, args.workspace)
     lab.start()
-    build_demo(lab).queue(max_size=200).launch(server_name=args.host, server_port=args.port, **launch_options())
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that worker processes end with the app
+    try:
+        build_demo(lab).queue(max_size=200).launch(server_name=args.host, server_port=args.port, **launch_options())
+    finally:
+        lab.close()
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ class Api:
             raise InputError(texts.BUSY)
         visitor.selection = tuple(self._checked(rows))
         visitor.plan = visitor.eraser.plan(self.lab.ids(list(visitor.selection)))
-        async for _ in self.handlers.forget(visitor):
+        async for _ in self.handlers.forget(session):
             pass
         return exports.record(visitor.requests[-1], self.lab)
 

@@ -14,7 +14,7 @@ from demo import panels, texts
 from demo.api import Api, publish
 from demo.handlers import Handlers
 from demo.jobs import Jobs
-from demo.session import Lab, Visitor
+from demo.session import Lab
 from demo.theme import theme
 
 STYLE = Path(__file__).parent / "style.css"
@@ -59,7 +59,7 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     chosen = [visitor, parts["classes"], parts["subject"], parts["numbers"]]
     on(parts["choose"].click, handlers.choose, chosen)
     on(parts["numbers"].submit, handlers.choose, chosen)
-    on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None)
+    on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
     for tab in ("result", "proof"):
         on(parts[f"full_{tab}"].click, handlers.full, [visitor], concurrency_limit=None)
     for name in ("cancel", "stop_result", "stop_proof"):
@@ -104,6 +104,3 @@ def _plain(method: Callable) -> Callable:
 
 def _shown(error: LMEraserError) -> gr.Error:
     return gr.Error(str(error), title=texts.ERROR_TITLE, duration=10, print_exception=False)
-
-
-__all__ = ["Lab", "Visitor", "build_demo", "launch_options"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,11 @@ class CoreEngine:
         if not len(samples):
             return np.zeros(0, bool)
         return eraser.predict(eraser.prepare_samples(samples, remembered=True)) == samples.labels
+
+    def before(self, report: Any, correct: np.ndarray, gone: np.ndarray) -> Any:
+        """Return the report on a model from its own report and `correct`, with the rows `gone` (n,) bool counted apart."""
+        score = lambda hits: replace(report.test, accuracy=float(hits.mean()), n=len(hits)) if len(hits) else None  # noqa: E731
+        return replace(report, retained=score(correct[~gone]), forgotten=score(correct[gone]))
 
     def facts(self) -> dict[str, str]:
         """Return what a reader of a timing wants to know of this machine."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import re
 import threading
-import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
@@ -40,7 +39,7 @@ class Handlers:
         visitor = self.lab.enter()
         visitor.page = request.session_hash
         self._restore(visitor, request.query_params.get("select", ""))
-        yield {"visitor": visitor, **self._everything(visitor)}
+        yield {"visitor": visitor.token, **self._everything(visitor)}
         while self.lab.fit.state == "fitting" and not visitor.closed:
             await asyncio.sleep(0.25)
             yield {"status": self._status()}
@@ -79,26 +78,26 @@ class Handlers:
 
     # --- selecting ------------------------------------------------------------------------------------------------
 
-    def select(self, visitor: Visitor | None, rows: list[int]) -> Updates:
+    def select(self, token: str | None, rows: list[int]) -> Updates:
         """Take a selection made on the map."""
-        visitor = self._guest(visitor)
+        visitor = self._guest(token)
         if visitor.job:
             return {}
         return self._selected(visitor, rows)
 
-    def remove(self, visitor: Visitor | None, event: gr.EventData) -> Updates:
+    def remove(self, token: str | None, event: gr.EventData) -> Updates:
         """Take one image out of the selection."""
-        visitor = self._guest(visitor)
+        visitor = self._guest(token)
         row = event._data.get("row") if isinstance(event._data, dict) else None
         return self._reselected(visitor, [r for r in visitor.selection if r != row])
 
-    def clear(self, visitor: Visitor | None) -> Updates:
+    def clear(self, token: str | None) -> Updates:
         """Select nothing."""
-        return self._reselected(self._guest(visitor), [])
+        return self._reselected(self._guest(token), [])
 
-    def choose(self, visitor: Visitor | None, classes: list[int], subject: str | None, numbers: str) -> Updates:
+    def choose(self, token: str | None, classes: list[int], subject: str | None, numbers: str) -> Updates:
         """Select by class, subject and number; raises InputError for numbers that are none."""
-        visitor, samples = self._guest(visitor), self.lab.samples
+        visitor, samples = self._guest(token), self.lab.samples
         wanted = set(np.flatnonzero(np.isin(samples.labels, classes or [])).tolist()) | set(parse_numbers(numbers, len(samples)))
         if subject and samples.subjects:
             wanted |= {row for row, s in enumerate(samples.subjects) if s == subject}
@@ -107,9 +106,9 @@ class Handlers:
             gr.Info(texts.GONE_NUMBERS.format(len(gone)))
         return self._reselected(visitor, sorted(wanted - gone))
 
-    def include_copies(self, visitor: Visitor | None) -> Updates:
+    def include_copies(self, token: str | None) -> Updates:
         """Add the identical copies that the plan would leave behind."""
-        visitor = self._guest(visitor)
+        visitor = self._guest(token)
         copies = visitor.plan.copies_left if visitor.plan else ()
         return self._reselected(visitor, sorted({*visitor.selection, *self.lab.rows(copies)}))
 
@@ -137,16 +136,16 @@ class Handlers:
 
     # --- working --------------------------------------------------------------------------------------------------
 
-    async def forget(self, visitor: Visitor | None) -> AsyncIterator[Updates]:
+    async def forget(self, token: str | None) -> AsyncIterator[Updates]:
         """Carry out the plan that is shown, with progress; the page returns to rest whatever happens."""
-        visitor = self._free(visitor)
+        visitor = self._free(token)
         if visitor.plan is None:
             raise InputError(texts.NOTHING_SELECTED)
         plan, rows = visitor.plan, visitor.selection
-        visitor.job = self.jobs.submit(lambda send, cancel: self._forget(visitor, rows, plan, progress_of(send), cancel))
+        job = visitor.job = self.jobs.submit(lambda send, cancel: self._forget(visitor, rows, plan, progress_of(send), cancel))
         yield self._busy(visitor)
         try:
-            async for event in self.jobs.follow(visitor.job):
+            async for event in self.jobs.follow(job):
                 if isinstance(event, Finished):
                     visitor.requests.append(event.result)
                     visitor.selection, visitor.plan, visitor.fresh = (), None, rows
@@ -154,28 +153,43 @@ class Handlers:
                     yield {"plan": self._working(visitor, event)}
             visitor.job = None
             yield self._everything(visitor) | {"plan": self._done(visitor.requests[-1])}
+            async for updates in self._recolored(visitor):
+                yield updates
         except Exception as error:  # whatever it was, the page comes to rest first
             visitor.job = None
             yield self._rested(visitor, error)
             if not isinstance(error, CancelledError):
                 raise
         finally:
-            visitor.job = None
+            visitor.job = None if visitor.job is job else visitor.job  # by now another request may run
 
     def _forget(self, visitor: Visitor, rows, plan, progress: ProgressCallback, cancel: threading.Event) -> Request:
         eraser, engine, summary = visitor.eraser, self.lab.engine, self._summary(visitor)
-        forgotten = eraser.samples_.take(eraser.samples_.rows(plan.ids))
+        gone = np.isin(eraser.samples_.ids, plan.ids)
+        forgotten = eraser.samples_.take(gone)
         kept = {key: eraser.states_[key].digest for key in plan.untouched}
-        before = engine.evaluate(eraser, forgotten)
+        before = engine.before(visitor.report, self._correct(visitor), gone)
         outcome = eraser.forget(plan, progress=progress, cancel=cancel)
-        after = engine.evaluate(eraser, forgotten)
-        visitor.report, visitor.correct = after, engine.correct(eraser)
+        visitor.report, visitor.correct = engine.evaluate(eraser, forgotten), visitor.correct[~gone]
         same = sum(eraser.states_[key].digest == digest for key, digest in kept.items())
-        return Request(tuple(rows), summary, outcome, before, after, (same, len(kept)))
+        return Request(tuple(rows), summary, outcome, before, visitor.report, (same, len(kept)))
 
-    async def full(self, visitor: Visitor | None) -> AsyncIterator[Updates]:
+    def _correct(self, visitor: Visitor) -> np.ndarray:
+        """Return which samples the model classifies correctly, found anew only if the model has changed."""
+        root = visitor.eraser.root_
+        if visitor.correct_root != root:
+            visitor.correct, visitor.correct_root = self.lab.engine.correct(visitor.eraser), root
+        return visitor.correct
+
+    async def _recolored(self, visitor: Visitor) -> AsyncIterator[Updates]:
+        """Bring the map's right-or-wrong colors up to date, after the result is already on the page."""
+        async for event in self.jobs.follow(self.jobs.submit(lambda send, cancel: self._correct(visitor))):
+            if isinstance(event, Finished) and not visitor.job and visitor.eraser is not None:
+                yield {"map": gr.update(paint=self._paint(visitor))}
+
+    async def full(self, token: str | None) -> AsyncIterator[Updates]:
         """Retrain from nothing on what remains: measures full retraining and gives the proof of the last request."""
-        visitor = self._free(visitor)
+        visitor = self._free(token)
         if not visitor.requests:
             raise InputError(texts.NOTHING_FORGOTTEN)
         visitor.job = self.jobs.submit(lambda send, cancel: self._full(visitor, progress_of(send), cancel))
@@ -200,29 +214,31 @@ class Handlers:
         control, outcome = visitor.eraser.full_retraining(progress=progress, cancel=cancel)
         return FullRun(control.root_, outcome, control.root_ == visitor.eraser.root_)
 
-    def cancel(self, visitor: Visitor | None) -> Updates:
+    def cancel(self, token: str | None) -> Updates:
         """Ask what runs to stop."""
-        if isinstance(visitor, Visitor) and visitor.job:
+        visitor = self.lab.find(token)
+        if visitor is not None and visitor.job:
             visitor.job.stop()
             return {name: gr.update(interactive=False) for name in ("cancel", "stop_result", "stop_proof")}
         return {}
 
-    def start_over(self, visitor: Visitor | None) -> Updates:
+    def start_over(self, token: str | None) -> Updates:
         """Give the visitor a fresh copy of the base model."""
-        visitor = self._free(visitor)
+        visitor = self._free(token)
         visitor.selection = ()
         return self._everything(self.lab.reset(visitor))
 
     # --- guards ---------------------------------------------------------------------------------------------------
 
-    def _guest(self, visitor: Visitor | None) -> Visitor:
-        if not isinstance(visitor, Visitor) or visitor.closed:
+    def _guest(self, token: str | None) -> Visitor:
+        visitor = self.lab.find(token)
+        if visitor is None or visitor.closed:
             raise InputError(texts.SESSION_OVER)
-        visitor.seen = time.monotonic()
         return visitor
 
-    def _free(self, visitor: Visitor | None) -> Visitor:
-        if self.lab.ready(visitor).job:
+    def _free(self, token: str | None) -> Visitor:
+        visitor = self.lab.ready(self.lab.find(token))
+        if visitor.job:
             raise InputError(texts.BUSY)
         return visitor
 

@@ -36,6 +36,9 @@ class Engine(Protocol):
     def correct(self, eraser: Any) -> np.ndarray:
         """Return (n,) bool: which of the model's own samples it classifies correctly."""
 
+    def before(self, report: Any, correct: np.ndarray, gone: np.ndarray) -> Any:
+        """Return the report on a model from its own report and `correct`, with the rows `gone` (n,) bool counted apart."""
+
     def facts(self) -> dict[str, str]:
         """Return hardware and versions."""
 
@@ -83,13 +86,17 @@ class Request:
 
 @dataclass(eq=False)
 class Visitor:
-    """One page's own model, selection and history. `eraser` is None until the base model is ready, and after closing."""
+    """One page's own model, selection and history. `eraser` is None until the base model is ready, and after closing.
+
+    Gradio copies what lies in a `gr.State`, so a page's state holds the token alone and the lab holds the visitor.
+    """
 
     token: str
     page: str | None = None  # Gradio's session, if it is a page
     eraser: Any = None
     report: Any = None  # of the model as it is now, forgotten samples aside
-    correct: np.ndarray | None = None
+    correct: np.ndarray | None = None  # (n,) bool over the model's samples
+    correct_root: str = ""  # of the model that `correct` was found with
     selection: tuple[int, ...] = ()  # rows on the map
     plan: ForgetPlan | None = None
     requests: list[Request] = field(default_factory=list)
@@ -161,34 +168,40 @@ class Lab:
             self._visitors[visitor.token] = visitor
             idle = sorted((v for v in self._visitors.values() if not v.job), key=lambda v: v.seen)[: max(0, len(self._visitors) - VISITORS)]
         for old in idle:
-            self.leave(old)
+            self.leave(old.token)
         return self.reset(visitor)
 
     def away(self, visitor: Visitor | None) -> None:
         """Take note that a page was closed: what runs stops now; the visitor is forgotten unless it shows up again soon."""
-        if not isinstance(visitor, Visitor) or visitor.closed:
+        if visitor is None or visitor.closed:
             return
         if visitor.job:
             visitor.job.stop()
         last = visitor.seen = time.monotonic()
-        timer = threading.Timer(AWAY, lambda: self.leave(visitor) if visitor.seen == last else None)
+        timer = threading.Timer(AWAY, lambda: self.leave(visitor.token) if visitor.seen == last else None)
         timer.daemon = True
         timer.start()
 
     def reset(self, visitor: Visitor) -> Visitor:
         """Give the visitor a fresh copy of the base model and an empty history."""
         if self.base is not None:
-            visitor.eraser, visitor.report, visitor.correct = self.base.eraser.fork(), self.base.report, self.base.correct
+            visitor.eraser, visitor.report = self.base.eraser.fork(), self.base.report
+            visitor.correct, visitor.correct_root = self.base.correct, self.base.eraser.root_
         visitor.plan, visitor.fresh = None, ()
         visitor.requests.clear()
         return visitor
 
-    def leave(self, visitor: Visitor | None) -> None:
+    def leave(self, token: str | None) -> None:
         """Forget a visitor whose page is gone."""
-        if isinstance(visitor, Visitor):
-            with self._lock:
-                self._visitors.pop(visitor.token, None)
+        with self._lock:
+            visitor = self._visitors.pop(token, None)
+        if visitor is not None:
             visitor.close()
+
+    def close(self) -> None:
+        """Let go of every visitor, and stop what runs for them."""
+        for token in list(self._visitors):
+            self.leave(token)
 
     def find(self, token: Any) -> Visitor | None:
         """Return the visitor of a token, or None."""

@@ -94,6 +94,7 @@ def _inputs() -> dict[str, str]:
         "input_border_color_focus_dark": "*primary_400",
         "input_placeholder_color": "*neutral_500",
         "input_placeholder_color_dark": "#82959b",
+        "input_border_width": "1px",
         "input_shadow": "none",
         "input_radius": "8px",
         "checkbox_label_background_fill": "white",

@@ -130,6 +130,9 @@ class FakeEngine:
     def correct(self, eraser):
         return np.arange(len(eraser.samples_)) % 7 > 0
 
+    def before(self, report, correct, gone):
+        return replace(report, forgotten=FakeScore(float(correct[gone].mean()), int(gone.sum())))
+
     def facts(self):
         return {"processor": "fake"}
 

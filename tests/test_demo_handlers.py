@@ -32,7 +32,8 @@ def handlers(lab):
 
 def last(generator):
     async def main():
-        return [updates async for updates in generator]
+        seen = [updates async for updates in generator]
+        return [*seen, {name: value for updates in seen for name, value in updates.items()}]  # the last: all of them, merged
 
     return asyncio.run(asyncio.wait_for(main(), 20))
 
@@ -47,7 +48,7 @@ def marks(updates):
 
 def test_a_selection_shows_thumbnails_the_plan_and_what_it_touches(lab, handlers):
     visitor = lab.enter()
-    updates = handlers.select(visitor, [1, 7])
+    updates = handlers.select(visitor.token, [1, 7])
     assert updates["tray"].count("data-remove") == 2 and "2 images in 1 of 6 clusters" in updates["plan"]
     assert updates["forget"]["interactive"] and marks(updates)["touched"] == [1]
 
@@ -55,8 +56,8 @@ def test_a_selection_shows_thumbnails_the_plan_and_what_it_touches(lab, handlers
 def test_forgetting_counts_shows_and_leaves_the_other_visitor_alone(lab, handlers):
     visitor, other = lab.enter(), lab.enter()
     root = other.eraser.root_
-    handlers.select(visitor, [1, 7])
-    updates = last(handlers.forget(visitor))[-1]
+    handlers.select(visitor.token, [1, 7])
+    updates = last(handlers.forget(visitor.token))[-1]
     assert "2 images forgotten" in updates["result"] and visitor.gone == (1, 7) and visitor.job is None
     assert visitor.eraser.root_ != root == other.eraser.root_ == lab.base.eraser.root_
     assert "All 5 untouched clusters kept every byte" in updates["proof"] and "not run yet" in updates["proof"]
@@ -64,19 +65,19 @@ def test_forgetting_counts_shows_and_leaves_the_other_visitor_alone(lab, handler
 
 def test_full_retraining_proves_the_last_request(lab, handlers):
     visitor = lab.enter()
-    handlers.select(visitor, [1])
-    last(handlers.forget(visitor))
-    updates = last(handlers.full(visitor))[-1]
+    handlers.select(visitor.token, [1])
+    last(handlers.forget(visitor.token))
+    updates = last(handlers.full(visitor.token))[-1]
     assert "lm-equal" in updates["proof"] and visitor.requests[-1].full.equal
 
 
 def test_requests_add_up_and_start_over_resets(lab, handlers):
     visitor = lab.enter()
     for row in (1, 2):
-        handlers.select(visitor, [row])
-        updates = last(handlers.forget(visitor))[-1]
+        handlers.select(visitor.token, [row])
+        updates = last(handlers.forget(visitor.token))[-1]
     assert "2 requests, 2 images forgotten" in updates["ledger"]
-    handlers.start_over(visitor)
+    handlers.start_over(visitor.token)
     assert visitor.gone == () and visitor.eraser.root_ == lab.base.eraser.root_
 
 
@@ -84,13 +85,13 @@ def test_cancel_leaves_the_model_as_it_was(lab, handlers):
     visitor = lab.enter()
     visitor.eraser.pause = 5.0
     root = visitor.eraser.root_
-    handlers.select(visitor, [1])
+    handlers.select(visitor.token, [1])
 
     async def main():
         seen = []
-        async for updates in handlers.forget(visitor):
+        async for updates in handlers.forget(visitor.token):
             seen.append(updates)
-            handlers.cancel(visitor)
+            handlers.cancel(visitor.token)
         return seen
 
     updates = asyncio.run(asyncio.wait_for(main(), 20))[-1]
@@ -99,11 +100,11 @@ def test_cancel_leaves_the_model_as_it_was(lab, handlers):
 
 def test_the_page_comes_to_rest_even_when_something_breaks(lab, handlers, monkeypatch):
     visitor, seen = lab.enter(), []
-    handlers.select(visitor, [1])
+    handlers.select(visitor.token, [1])
     monkeypatch.setattr(visitor.eraser, "forget", lambda *a, **k: 1 / 0)
 
     async def main():
-        async for updates in handlers.forget(visitor):
+        async for updates in handlers.forget(visitor.token):
             seen.append(updates)
 
     with pytest.raises(ZeroDivisionError):
@@ -113,24 +114,24 @@ def test_the_page_comes_to_rest_even_when_something_breaks(lab, handlers, monkey
 
 def test_copies_left_behind_are_named_and_can_be_included(lab, handlers):
     visitor = lab.enter()
-    updates = handlers.select(visitor, [0])
+    updates = handlers.select(visitor.token, [0])
     assert "1 identical copy" in updates["plan"] and updates["copies"]["visible"]
-    updates = handlers.include_copies(visitor)
+    updates = handlers.include_copies(visitor.token)
     assert updates["map"]["value"] == [0, 59] and not updates["copies"]["visible"]
 
 
 def test_choosing_by_class_and_number(lab, handlers):
     visitor = lab.enter()
-    assert len(handlers.choose(visitor, [2], None, "")["map"]["value"]) == 19
-    assert handlers.choose(visitor, [], None, "3, 7-9")["map"]["value"] == [3, 7, 8, 9]
+    assert len(handlers.choose(visitor.token, [2], None, "")["map"]["value"]) == 19
+    assert handlers.choose(visitor.token, [], None, "3, 7-9")["map"]["value"] == [3, 7, 8, 9]
 
 
 def test_the_keyboard_cannot_select_what_is_gone(lab, handlers, monkeypatch):
     monkeypatch.setattr("gradio.Info", lambda text: None)
     visitor = lab.enter()
-    handlers.select(visitor, [3])
-    last(handlers.forget(visitor))
-    assert handlers.choose(visitor, [], None, "3-4")["map"]["value"] == [4]
+    handlers.select(visitor.token, [3])
+    last(handlers.forget(visitor.token))
+    assert handlers.choose(visitor.token, [], None, "3-4")["map"]["value"] == [4]
 
 
 @pytest.mark.parametrize("text", ["x", "60", "4-2", "-1", "1.5", "9" * 30, "<script>"])
@@ -148,24 +149,24 @@ def test_thumbnails_go_only_to_a_known_visitor_and_never_for_what_is_gone(lab, h
     assert handlers.thumbnail({"token": visitor.token, "row": 3})["src"].startswith("data:image/png")
     for asked in (None, 3, {}, {"token": "x", "row": 3}, {"token": visitor.token, "row": 99}, {"token": visitor.token, "row": "3"}, {"token": [], "row": 3}):
         assert handlers.thumbnail(asked) is None
-    handlers.select(visitor, [3])
-    last(handlers.forget(visitor))
+    handlers.select(visitor.token, [3])
+    last(handlers.forget(visitor.token))
     assert handlers.thumbnail({"token": visitor.token, "row": 3}) is None
 
 
 def test_nothing_runs_without_a_selection_a_model_or_a_session(tmp_path, lab, handlers):
     with pytest.raises(InputError, match="Select at least one"):
-        last(handlers.forget(lab.enter()))
+        last(handlers.forget(lab.enter().token))
     with pytest.raises(InputError, match="session has ended"):
         handlers.select(None, [1])
     unfitted = Lab(FakeEngine(lab.samples), lab.samples, np.zeros((60, 2), np.float32), tmp_path)
     with pytest.raises(NotFittedError, match="not ready"):
-        last(Handlers(unfitted, Jobs()).forget(unfitted.enter()))
+        last(Handlers(unfitted, Jobs()).forget(unfitted.enter().token))
 
 
 def test_a_visitor_who_leaves_is_forgotten(lab):
     visitor = lab.enter()
-    lab.leave(visitor)
+    lab.leave(visitor.token)
     assert lab.find(visitor.token) is None and visitor.eraser is None
 
 
@@ -190,7 +191,7 @@ def test_a_page_that_was_closed_is_forgotten_unless_it_comes_back(lab, handlers,
     gone.page, back.page = "a", "b"
     for name in ("a", "b"):
         handlers.depart(SimpleNamespace(session_hash=name))
-    handlers.select(back, [1])
+    handlers.select(back.token, [1])
     time.sleep(0.3)
     assert gone.closed and not back.closed
 
