@@ -51,9 +51,13 @@ class Derived:
         self.entries: dict[str, Entry] = {}
         self.seconds_per_image = 0.0  # of the last sizeable computation
 
+    def fresh(self) -> Derived:
+        """Return an empty table of the same kind."""
+        return Derived(self.backbone, self.block, self.executor)
+
     def fork(self) -> Derived:
         """Return a copy that shares the entries and deletes on its own."""
-        copy = Derived(self.backbone, self.block, self.executor)
+        copy = self.fresh()
         copy.entries, copy.seconds_per_image = dict(self.entries), self.seconds_per_image
         return copy
 
@@ -91,7 +95,8 @@ class Derived:
 
     def trunks(self, digests: Iterable[str]) -> np.ndarray:
         """Return the trunk activations (n, t, dim) float16 of digests that were ensured with their trunk."""
-        return np.stack([self.entries[d].trunk for d in digests])
+        rows = [self.entries[d].trunk for d in digests]
+        return np.stack(rows) if rows else np.zeros((0, 1, self.backbone.dim), np.float16)
 
     def drop(self, digests: Iterable[str]) -> None:
         """Delete entries; unknown digests are ignored."""

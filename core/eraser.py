@@ -157,10 +157,11 @@ class LMEraser:
         """Return the class index (n,) of each image (n, h, w[, 3]) uint8, or of prepared `Inputs`. Raises NotFittedError."""
         return self.predict_proba(images).argmax(1)
 
-    def predict_proba(self, images, cache: ClusterCache | None = None) -> np.ndarray:
+    def predict_proba(self, images) -> np.ndarray:
         """Return class probabilities (n, classes) float64; a model that has forgotten everything answers every class alike."""
         model = self._fitted()
         inputs = images if isinstance(images, Inputs) else self.prepare(images)
+        cache = self._answers if isinstance(images, Inputs) else None
         solved = self._solved(model)
         expanded = expand(inputs.features) if solved else None
         values = log_proba(
@@ -169,25 +170,31 @@ class LMEraser:
         return np.exp(values)
 
     def prepare(self, images) -> Inputs:
-        """Return what serving derives from images (n, h, w[, 3]) uint8, to be used for several predictions."""
+        """Return what serving derives from images (n, h, w[, 3]) uint8; predictions from it are remembered, from images not."""
         self._fitted()
-        samples = Samples.build(images, np.zeros(len(images), np.int64), ("0",))
-        return self.prepare_samples(samples)
+        return self._inputs(Samples.build(images, np.zeros(len(images), np.int64), ("0",)), self._derived.fresh())
 
-    def prepare_samples(self, samples: Samples, remembered: bool = False) -> Inputs:
-        """As `prepare`, for samples; `remembered` reads training samples' entries instead of computing them again."""
-        derived = self._derived if remembered else Derived(self._backbone, self._derived.block, self._executor)
+    def prepare_public(self, samples: Samples) -> Inputs:
+        """As `prepare`, for test samples: computed once and shared by all forks. Not for private data, which must be deletable."""
+        self._fitted()
+        return self._inputs(samples, self._public)
+
+    def prepare_members(self, rows=None) -> Inputs:
+        """As `prepare`, for the model's own samples (all, or some rows), from what is remembered of them."""
+        samples = self._fitted().samples
+        return self._inputs(samples if rows is None else samples.take(rows), self._derived)
+
+    def _inputs(self, samples: Samples, derived: Derived) -> Inputs:
         derived.ensure(samples, trunk=True)
-        digests = samples.digests
-        values = samples.images if derived.block is None else derived.trunks(digests)
-        return Inputs(derived.features(digests), values)
+        values = samples.images if derived.block is None else derived.trunks(samples.digests)
+        return Inputs(samples.digests, derived.features(samples.digests), values)
 
     def fork(self) -> LMEraser:
         """Return a private copy that shares arrays and states with this model but forgets on its own."""
         model = self._fitted()
         copy = LMEraser(self.config, self._backbone, OverlayStore(self._store), self._executor)
         copy._prepare()
-        copy._derived = self._derived.fork()
+        copy._derived, copy._public, copy._answers = self._derived.fork(), self._public, self._answers.fork()
         copy._full_seconds = self._full_seconds
         copy.model_, copy.outcome_ = model, self.outcome_
         return copy
@@ -238,6 +245,8 @@ class LMEraser:
         self._store = self.store if self.store is not None else MemoryStore()
         self._executor = self.executor if self.executor is not None else InlineExecutor()
         self._derived = Derived(self._backbone, trunk_block(self._config.prompt, self._backbone), self._executor)
+        self._public = self._derived.fresh()
+        self._answers = ClusterCache()
         self._full_seconds: float | None = None
         self._solution: tuple[str, tuple] | None = None
 
@@ -362,8 +371,11 @@ class LMEraser:
     def _drop(self, old: Model | None, keys: tuple[str, ...]) -> None:
         for key in keys:
             self._store.delete(key)
+        self._answers.keep_clusters(self.model_.keys)
         if old:
-            self._derived.drop(set(old.samples.digests) - set(self.model_.samples.digests))
+            gone = set(old.samples.digests) - set(self.model_.samples.digests)
+            self._derived.drop(gone)
+            self._answers.drop(gone)
 
     def _solved(self, model: Model):
         if model.head is None or not len(model.samples):

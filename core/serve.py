@@ -13,6 +13,7 @@ import torch.nn.functional as F
 
 from core.backbone import Backbone
 from core.environment import reproducible
+from core.global_head import SCALE
 from core.partition import squared_distances
 from core.train import head_input
 from core.types import ClusterState, EraserConfig, Partition
@@ -20,13 +21,14 @@ from core.types import ClusterState, EraserConfig, Partition
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """Images on their way to a prediction: features (n, d) float32 and prompt inputs (trunk activations or images)."""
+    """Images on their way to a prediction: content digests, features (n, d) float32, and what the prompts act on (n, ...)."""
 
+    digests: tuple[str, ...]
     features: np.ndarray
-    values: np.ndarray
+    values: np.ndarray  # trunk activations float16 for tokens, images uint8 otherwise
 
     def __len__(self) -> int:
-        return len(self.features)
+        return len(self.digests)
 
 
 def route(partition: Partition, features: np.ndarray, config: EraserConfig, blocked: frozenset[int] = frozenset()) -> np.ndarray:
@@ -63,27 +65,36 @@ def cluster_log_proba(state: ClusterState, inputs: Inputs, rows: np.ndarray, bac
 
 
 class ClusterCache:
-    """Log probabilities that clusters gave for one fixed set of inputs, so that only retrained clusters are asked again."""
+    """Log probabilities that clusters gave for images, by cluster key and image digest, so that only new pairs are computed."""
 
     def __init__(self):
-        self._known: dict[str, tuple[np.ndarray, np.ndarray]] = {}
+        self._known: dict[str, dict[str, np.ndarray]] = {}
 
     def log_proba(self, key: str, state: ClusterState, inputs: Inputs, rows: np.ndarray, backbone: Backbone, config: EraserConfig) -> np.ndarray:
-        """As `cluster_log_proba`, computing only rows that this key has not answered before."""
-        known, values = self._known.get(key, (np.empty(0, np.int64), None))
-        missing = np.setdiff1d(rows, known)
+        """As `cluster_log_proba`, computing only what this key has not answered before."""
+        known = self._known.setdefault(key, {})
+        missing = np.array([r for r in rows if inputs.digests[r] not in known], np.int64)
         if len(missing):
             fresh = cluster_log_proba(state, inputs, missing, backbone, config)
-            known = np.concatenate([known, missing])
-            values = fresh if values is None else np.concatenate([values, fresh])
-            order = np.argsort(known)
-            known, values = known[order], values[order]
-            self._known[key] = (known, values)
-        return values[np.searchsorted(known, rows)]
+            known.update((inputs.digests[r], row.copy()) for r, row in zip(missing, fresh, strict=True))
+        return np.stack([known[inputs.digests[r]] for r in rows])
 
-    def keep_only(self, keys) -> None:
-        """Forget the answers of clusters that are no longer part of the model."""
-        self._known = {k: v for k, v in self._known.items() if k in set(keys)}
+    def fork(self) -> ClusterCache:
+        """Return a copy that deletes on its own."""
+        copy = ClusterCache()
+        copy._known = {key: dict(known) for key, known in self._known.items()}
+        return copy
+
+    def keep_clusters(self, keys) -> None:
+        """Delete the answers of clusters that are no longer part of the model."""
+        kept = set(keys)
+        self._known = {k: v for k, v in self._known.items() if k in kept}
+
+    def drop(self, digests) -> None:
+        """Delete all answers for the given images."""
+        for known in self._known.values():
+            for digest in digests:
+                known.pop(digest, None)
 
 
 def log_proba(
@@ -109,12 +120,13 @@ def log_proba(
     for cluster in np.flatnonzero(weights.any(0)):
         rows = np.flatnonzero(weights[:, cluster])
         key = keys[cluster]
-        mixed[rows] += weights[rows, cluster, None] * cache.log_proba(key, states[key], inputs, rows, backbone, config)
+        mixed[rows] += weights[rows, cluster, None] * np.exp(cache.log_proba(key, states[key], inputs, rows, backbone, config))
+    mixed = np.log(mixed / np.maximum(mixed.sum(1, keepdims=True), 1e-300) + 1e-9) if weights.any() else mixed
     mixed = _log_softmax(mixed)
     if solved is None or not np.isfinite(solved[1]).any():
         return mixed
     weight, bias = solved
-    overall = _log_softmax(expanded / 64 @ weight.T + bias)
+    overall = _log_softmax(expanded / SCALE @ weight.T + bias)
     share = config.serve.global_weight if partition.clusters and weights.any() else 1.0
     return _log_softmax((1 - share) * mixed + share * np.maximum(overall, -50))
 

@@ -158,10 +158,10 @@ class PromptConfig:
 class TrainConfig:
     """The budget and optimizer of one cluster."""
 
-    steps: int = 60
+    steps: int = 40
     batch_size: int = 32
     prompt_lr: float = 5e-3
-    head_lr: float = 1e-2
+    head_lr: float = 0.1  # of a head whose input has length about 1
     weight_decay: float = 1e-2
     use_features: bool = True  # the head also reads the frozen features
 
@@ -171,7 +171,7 @@ class ServeConfig:
     """How predictions are put together."""
 
     mix: int = 8  # nearest clusters that vote; 1 is the paper's hard routing
-    temperature: float = 0.2  # of the softmax over negative squared prototype distances, relative to the nearest
+    temperature: float = 0.1  # of the softmax over negative squared prototype distances, relative to the nearest
     global_weight: float = 0.5  # share of the global head; 0 leaves it out
 
 
