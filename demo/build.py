@@ -31,13 +31,13 @@ def build_demo(lab: Lab, jobs: Jobs | None = None) -> gr.Blocks:
         str(lab.points),
         samples.classes,
         tuple(sorted(set(samples.subjects or ()))),
-        _plain(handlers.thumbnail),
+        _plain(handlers.thumbnail, "thumbnail"),
     )
     with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(3600, 86_400), fill_width=True) as demo:
-        visitor = gr.State(None, delete_callback=lab.leave)
+        visitor = gr.State(None, delete_callback=_plain(lab.leave, "leave"))
         parts = {"visitor": visitor, **panels.page(facts)}
+        publish(Api(handlers))  # first: the page's own events must not take the public names
         _wire(demo, handlers, parts)
-        publish(Api(handlers))
     return demo
 
 
@@ -93,13 +93,15 @@ def _wired(handler: Callable, parts: dict) -> Callable:
     return generating if inspect.isasyncgenfunction(handler) else returning
 
 
-def _plain(method: Callable) -> Callable:
-    """Return a function for a method: Gradio marks server functions with an attribute, which methods cannot carry."""
+def _plain(method: Callable, name: str) -> Callable:
+    """Return a function for a method. Gradio deep-copies what components were made with: a method would bring its object along,
+    worker processes and all; a function is left alone. Server functions also need an attribute that methods cannot carry."""
 
-    def thumbnail(asked):
-        return method(asked)
+    def call(value):
+        return method(value)
 
-    return thumbnail
+    call.__name__ = name
+    return call
 
 
 def _shown(error: LMEraserError) -> gr.Error:

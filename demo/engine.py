@@ -11,8 +11,12 @@ import numpy as np
 
 from core.datasets import Dataset, load_dataset
 
+from core.errors import DataError
 from core.types import ProgressCallback, Samples
 from demo.session import Lab
+
+
+MOST_JUDGED = 5000  # beyond it the map is not colored by right and wrong: asking every image takes minutes
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,12 @@ class CoreEngine:
 
         return evaluate(eraser, self.dataset.test, forgotten=forgotten)
 
-    def correct(self, eraser: Any) -> np.ndarray:
-        """Return (n,) bool: which of its own samples the model classifies correctly."""
+    def correct(self, eraser: Any) -> np.ndarray | None:
+        """Return (n,) bool: which of its own samples the model classifies correctly; None when that would take long."""
         samples = eraser.samples_
-        if not len(samples):
-            return np.zeros(0, bool)
-        return eraser.predict(eraser.prepare_samples(samples, remembered=True)) == samples.labels
+        if len(samples) > MOST_JUDGED:
+            return None
+        return eraser.predict(eraser.prepare_members()) == samples.labels if len(samples) else np.zeros(0, bool)
 
     def before(self, report: Any, correct: np.ndarray, gone: np.ndarray) -> Any:
         """Return the report on a model from its own report and `correct`, with the rows `gone` (n,) bool counted apart."""
@@ -71,9 +75,21 @@ def cache_folder() -> Path:
 
 
 def open_lab(dataset: str, preset: str, workspace: str | None) -> Lab:
-    """Return the lab for a data set and preset; raises DataError for an unknown data set."""
-    from core.projection import load_layout
+    """Return the lab for a data set and preset; raises DataError for an unknown data set.
 
+    A map that neither ships with the program nor lies in the workspace is computed first, which takes a while.
+    """
     folder = Path(workspace) if workspace else cache_folder()
     data = load_dataset(dataset)
-    return Lab(CoreEngine(data, preset, folder / "states"), data.train, load_layout(data.name, data.train), folder)
+    return Lab(CoreEngine(data, preset, folder / "states"), data.train, _layout(data, folder), folder)
+
+
+def _layout(data: Dataset, folder: Path) -> np.ndarray:
+    from core.projection import load_layout
+
+    try:
+        return load_layout(data.name, data.train, folder)
+    except DataError:
+        from core.backbone import load_backbone
+
+        return load_layout(data.name, data.train, folder, load_backbone("embedded"))

@@ -168,13 +168,14 @@ class Handlers:
         gone = np.isin(eraser.samples_.ids, plan.ids)
         forgotten = eraser.samples_.take(gone)
         kept = {key: eraser.states_[key].digest for key in plan.untouched}
-        before = engine.before(visitor.report, self._correct(visitor), gone)
+        correct = self._correct(visitor)
+        before = engine.evaluate(eraser, forgotten) if correct is None else engine.before(visitor.report, correct, gone)
         outcome = eraser.forget(plan, progress=progress, cancel=cancel)
-        visitor.report, visitor.correct = engine.evaluate(eraser, forgotten), visitor.correct[~gone]
+        visitor.report, visitor.correct = engine.evaluate(eraser, forgotten), None if correct is None else correct[~gone]
         same = sum(eraser.states_[key].digest == digest for key, digest in kept.items())
         return Request(tuple(rows), summary, outcome, before, visitor.report, (same, len(kept)))
 
-    def _correct(self, visitor: Visitor) -> np.ndarray:
+    def _correct(self, visitor: Visitor) -> np.ndarray | None:
         """Return which samples the model classifies correctly, found anew only if the model has changed."""
         root = visitor.eraser.root_
         if visitor.correct_root != root:
@@ -273,6 +274,7 @@ class Handlers:
         if eraser is not None:
             names = tuple(texts.CLUSTER.format(c) for c in range(eraser.partition_.clusters))
             schemes["cluster"] = Scheme(texts.SCHEMES["cluster"], names, self.lab.scattered(eraser.partition_.assignment, eraser))
+        if eraser is not None and visitor.correct is not None:
             schemes["correct"] = Scheme(texts.SCHEMES["correct"], texts.CORRECT, self.lab.scattered(np.where(visitor.correct, 0, 1), eraser))
         if samples.subjects:
             names, codes = np.unique(samples.subjects, return_inverse=True)
@@ -373,7 +375,7 @@ class Handlers:
         if request is None:
             return {"result": markup.empty(texts.EMPTY_RESULT), "times": gr.update(visible=False), "changes": gr.update(visible=False)}
         taken, full = request.outcome.seconds.total, self._full_seconds(request)
-        names = [c for c in self.lab.samples.classes if c in request.before.per_class and c in request.after.per_class]
+        names = [c for c in self.lab.samples.classes if c in request.after.per_class and request.after.per_class[c].n]
         changes = [100 * (request.after.per_class[c].accuracy - request.before.per_class[c].accuracy) for c in names]
         return {
             "result": self._result_text(request, taken, full),
@@ -383,7 +385,7 @@ class Handlers:
 
     def _result_text(self, request: Request, taken: float, full: float | None) -> str:
         groups = {k: (getattr(request.before, k), getattr(request.after, k)) for k in ("test", "retained", "forgotten")}
-        pairs = {k: (b, a) for k, (b, a) in groups.items() if b and a}
+        pairs = {k: (b, a) for k, (b, a) in groups.items() if b and a and b.n and a.n}
         spoken = {k: (texts.percent(b.accuracy), texts.percent(a.accuracy)) for k, (b, a) in pairs.items()}
         cards = [(texts.ACCURACY[k], texts.ACCURACY_INFO[k], *spoken[k], texts.count(a.n, "image")) for k, (_, a) in pairs.items()]
         notes = [texts.untouched(*request.untouched)]

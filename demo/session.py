@@ -33,8 +33,8 @@ class Engine(Protocol):
     def evaluate(self, eraser: Any, forgotten: Samples | None) -> Any:
         """Return an EvaluationReport."""
 
-    def correct(self, eraser: Any) -> np.ndarray:
-        """Return (n,) bool: which of the model's own samples it classifies correctly."""
+    def correct(self, eraser: Any) -> np.ndarray | None:
+        """Return (n,) bool: which of the model's own samples it classifies correctly; None when that would take long."""
 
     def before(self, report: Any, correct: np.ndarray, gone: np.ndarray) -> Any:
         """Return the report on a model from its own report and `correct`, with the rows `gone` (n,) bool counted apart."""

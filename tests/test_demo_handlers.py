@@ -1,6 +1,7 @@
 """Handlers on a fake engine: a visitor's whole journey without a browser, and what goes wrong on the way."""
 
 import asyncio
+import copy
 import json
 import time
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ import pytest
 
 from core.errors import InputError, NotFittedError
 from demo.api import Api
+from demo.build import build_demo
 from demo.handlers import Handlers, parse_numbers
 from demo.jobs import Jobs
 from demo.markup import ranges
@@ -213,3 +215,12 @@ def test_the_api_plans_forgets_and_tells_the_result(lab, handlers):
 def test_a_selection_as_text_reads_back_the_same():
     rows = [3, 17, 200, 201, 202]
     assert ranges(rows) == "3,17,200-202" and parse_numbers(ranges(rows), 300) == rows
+
+
+def test_gradio_cannot_copy_the_lab_by_way_of_a_component(lab):
+    demo = build_demo(lab)
+    lab.__class__.__deepcopy__ = lambda self, memo: pytest.fail("the lab was copied")
+    try:
+        copy.deepcopy(demo.get_config_file())
+    finally:
+        del lab.__class__.__deepcopy__
