@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -67,6 +68,11 @@ class CoreEngine:
         from core.environment import hardware
 
         return hardware()
+
+    def close(self) -> None:
+        """End the worker processes at once: left to themselves they finish their work first, while the page is gone."""
+        for child in multiprocessing.active_children():
+            child.terminate()
 
 
 def cache_folder() -> Path:

@@ -42,6 +42,9 @@ class Engine(Protocol):
     def facts(self) -> dict[str, str]:
         """Return hardware and versions."""
 
+    def close(self) -> None:
+        """End worker processes."""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -199,9 +202,10 @@ class Lab:
             visitor.close()
 
     def close(self) -> None:
-        """Let go of every visitor, and stop what runs for them."""
+        """Let go of every visitor, stop what runs for them, and release the engine."""
         for token in list(self._visitors):
             self.leave(token)
+        self.engine.close()
 
     def find(self, token: Any) -> Visitor | None:
         """Return the visitor of a token, or None."""

@@ -136,6 +136,9 @@ class FakeEngine:
     def facts(self):
         return {"processor": "fake"}
 
+    def close(self):
+        pass
+
 
 def test_the_fake_forgets_like_the_real_engine():
     eraser = FakeEraser(fake_samples())
