@@ -89,7 +89,13 @@ def publish(api: Api) -> None:
     def result(session: str) -> list[dict]:
         return _worded(api.result, session)
 
-    calls = {"open": (open_session, Api.open), "list": (list_images, Api.images), "plan": (plan, Api.plan), "forget": (forget, Api.forget), "result": (result, Api.result)}
+    calls = {
+        "open": (open_session, Api.open),
+        "list": (list_images, Api.images),
+        "plan": (plan, Api.plan),
+        "forget": (forget, Api.forget),
+        "result": (result, Api.result),
+    }
     for name, (call, documented) in calls.items():
         gr.api(call, api_name=name, api_description=documented.__doc__, concurrency_limit=None if name == "forget" else 8)
 

@@ -28,7 +28,15 @@ def _framed(figure: go.Figure, title: str, height: int) -> go.Figure:
         modebar={"remove": ["zoom", "pan", "select", "lasso", "autoscale", "resetscale", "toimage"]},
         dragmode=False,
     )
-    axis = {"gridcolor": GRID, "zerolinecolor": GRID, "fixedrange": True, "automargin": True, "ticks": "outside", "ticklen": 7, "tickcolor": "rgba(0,0,0,0)"}
+    axis = {
+        "gridcolor": GRID,
+        "zerolinecolor": GRID,
+        "fixedrange": True,
+        "automargin": True,
+        "ticks": "outside",
+        "ticklen": 7,
+        "tickcolor": "rgba(0,0,0,0)",
+    }
     return figure.update_xaxes(**axis).update_yaxes(**axis)
 
 

@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 
 from core.datasets import Dataset, load_dataset
-
 from core.errors import DataError
 from core.types import ProgressCallback, Samples
 from demo.session import Lab
-
 
 MOST_JUDGED = 5000  # beyond it the map is not colored by right and wrong: asking every image takes minutes
 

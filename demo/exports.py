@@ -56,4 +56,9 @@ def _full(request: Request) -> dict[str, Any] | None:
     if request.full is None:
         return None
     outcome = request.full.outcome
-    return {"seconds": outcome.seconds.total, "sample_passes": outcome.sample_passes, "root": request.full.root, "equal": request.full.equal}
+    return {
+        "seconds": outcome.seconds.total,
+        "sample_passes": outcome.sample_passes,
+        "root": request.full.root,
+        "equal": request.full.equal,
+    }

@@ -39,14 +39,14 @@ class Handlers:
         visitor = self.lab.enter()
         visitor.page = request.session_hash
         self._restore(visitor, request.query_params.get("select", ""))
-        yield {"visitor": visitor.token, **self._everything(visitor)}
+        yield {"visitor": visitor.token, **await asyncio.to_thread(self._everything, visitor)}
         while self.lab.fit.state == "fitting" and not visitor.closed:
             await asyncio.sleep(0.25)
             yield {"status": self._status()}
         if visitor.eraser is None and not visitor.closed:
             self.lab.reset(visitor)
             visitor.plan = self._planned(visitor)
-            yield self._everything(visitor)
+            yield await asyncio.to_thread(self._everything, visitor)
 
     def _restore(self, visitor: Visitor, numbers: str) -> None:
         """Take up the selection of a permalink; one that does not fit is left out, with a word about it."""
@@ -152,7 +152,7 @@ class Handlers:
                 else:
                     yield {"plan": self._working(visitor, event)}
             visitor.job = None
-            yield self._everything(visitor) | {"plan": self._done(visitor.requests[-1])}
+            yield (await asyncio.to_thread(self._everything, visitor)) | {"plan": self._done(visitor.requests[-1])}
             async for updates in self._recolored(visitor):
                 yield updates
         except Exception as error:  # whatever it was, the page comes to rest first
@@ -186,7 +186,7 @@ class Handlers:
         """Bring the map's right-or-wrong colors up to date, after the result is already on the page."""
         async for event in self.jobs.follow(self.jobs.submit(lambda send, cancel: self._correct(visitor))):
             if isinstance(event, Finished) and not visitor.job and visitor.eraser is not None:
-                yield {"map": gr.update(paint=self._paint(visitor))}
+                yield {"map": gr.update(paint=await asyncio.to_thread(self._paint, visitor))}
 
     async def full(self, token: str | None) -> AsyncIterator[Updates]:
         """Retrain from nothing on what remains: measures full retraining and gives the proof of the last request."""
@@ -275,7 +275,9 @@ class Handlers:
             names = tuple(texts.CLUSTER.format(c) for c in range(eraser.partition_.clusters))
             schemes["cluster"] = Scheme(texts.SCHEMES["cluster"], names, self.lab.scattered(eraser.partition_.assignment, eraser))
         if eraser is not None and visitor.correct is not None:
-            schemes["correct"] = Scheme(texts.SCHEMES["correct"], texts.CORRECT, self.lab.scattered(np.where(visitor.correct, 0, 1), eraser))
+            schemes["correct"] = Scheme(
+                texts.SCHEMES["correct"], texts.CORRECT, self.lab.scattered(np.where(visitor.correct, 0, 1), eraser)
+            )
         if samples.subjects:
             names, codes = np.unique(samples.subjects, return_inverse=True)
             schemes["subject"] = Scheme(texts.SCHEMES["subject"], tuple(names.tolist()), codes)
@@ -426,22 +428,15 @@ class Handlers:
         if visitor.eraser is None:
             return {"clusters": markup.empty(texts.EMPTY_CLUSTERS), "sizes": gr.update(visible=False)}
         eraser, new = visitor.eraser, set(visitor.requests[-1].outcome.trained) if visitor.requests else set()
-        members = [eraser.partition_.members(c) for c in range(eraser.partition_.clusters)]
-        rows = [self._cluster_row(eraser, c, rows, new) for c, rows in enumerate(members)]
-        touched = [key in new for key in eraser.keys_]
-        order = sorted(range(len(rows)), key=lambda c: (not touched[c], -len(members[c])))[:TABLE_MOST]
+        partition, states, keys = eraser.partition_, eraser.states_, eraser.keys_
+        members = [partition.members(c) for c in range(partition.clusters)]
+        touched = [key in new for key in keys]
+        order = sorted(range(len(members)), key=lambda c: (not touched[c], -len(members[c])))[:TABLE_MOST]
+        rows = [_cluster_row(c, eraser.samples_.labels[members[c]], self.lab.samples.classes, states[keys[c]], touched[c]) for c in order]
         return {
-            "clusters": markup.table(texts.CLUSTERS_HEAD, [rows[c] for c in order], (1, 3), texts.LEAD_CLUSTERS),
+            "clusters": markup.table(texts.CLUSTERS_HEAD, rows, (1, 3), texts.LEAD_CLUSTERS),
             "sizes": gr.update(value=charts.cluster_sizes([len(m) for m in members], touched), visible=bool(members)),
         }
-
-    def _cluster_row(self, eraser, c: int, members: np.ndarray, new: set[str]) -> tuple[str, ...]:
-        label = int(np.bincount(eraser.samples_.labels[members]).argmax())
-        state = eraser.states_[eraser.keys_[c]]
-        loss = f"{state.losses[0]:.2f} → {state.losses[-1]:.2f}" if state.losses else "–"
-        share = float(np.mean(eraser.samples_.labels[members] == label))
-        name = f"{eraser.samples_.classes[label]} ({100 * share:.0f} %)"
-        return (texts.CLUSTER.format(c), f"{len(members):,}", name, loss, texts.STATE_NEW if eraser.keys_[c] in new else texts.STATE_SAME)
 
     def _lesson(self) -> str:
         if self.lab.base is None:
@@ -453,6 +448,14 @@ class Handlers:
         clusters = visitor.eraser.partition_.clusters if visitor.eraser else 0
         touched = visitor.plan.touched if visitor.plan else ()
         return markup.how(clusters, touched, texts.how_note(clusters, len(touched)))
+
+
+def _cluster_row(cluster: int, labels: np.ndarray, classes: tuple[str, ...], state: Any, new: bool) -> tuple[str, ...]:
+    values, counts = np.unique(labels, return_counts=True)
+    top = counts.argmax()
+    loss = f"{state.losses[0]:.2f} → {state.losses[-1]:.2f}" if state.losses else "–"
+    name = f"{classes[values[top]]} ({100 * counts[top] / len(labels):.0f} %)"
+    return (texts.CLUSTER.format(cluster), f"{len(labels):,}", name, loss, texts.STATE_NEW if new else texts.STATE_SAME)
 
 
 def _ledger_row(number: int, request: Request) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ from demo import texts
 TRAY_MOST = 60  # thumbnails shown at once
 STRIP_MOST = 600  # cluster cells shown at once
 MARK = (
-    '<svg viewBox="0 0 32 32" aria-hidden="true"><circle cx="9" cy="10" r="3.4"/><circle cx="21.5" cy="8" r="3.4"/><circle cx="9.500" cy="23" r="3.4"/>'
+    '<svg viewBox="0 0 32 32" aria-hidden="true"><circle cx="9" cy="10" r="3.4"/><circle cx="21.5" cy="8" r="3.4"/>'
+    '<circle cx="9.500" cy="23" r="3.4"/>'
     '<path d="m19 19 7.500 7.500M26.500 19 19 26.500"/></svg>'
 )
 
@@ -65,7 +66,10 @@ def tray(rows: Sequence[int], images: np.ndarray, names: Sequence[str]) -> str:
     more = f'<span class="lm-more">+{len(rows) - TRAY_MOST:,}</span>' if len(rows) > TRAY_MOST else ""
     title = texts.count(len(rows), "image")
     link = f'<button type="button" class="lm-link" data-link="{ranges(rows)}" data-copied="{texts.LINK_COPIED}">{texts.LINK}</button>'
-    return f'<div class="lm-tray"><div><b>{title}</b>{link if len(ranges(rows)) < 1800 else ""}</div><ul aria-label="{texts.TRAY_LABEL}" tabindex="0">{tiles}{more}</ul></div>'
+    return (
+        f'<div class="lm-tray"><div><b>{title}</b>{link if len(ranges(rows)) < 1800 else ""}</div>'
+        f'<ul aria-label="{texts.TRAY_LABEL}" tabindex="0">{tiles}{more}</ul></div>'
+    )
 
 
 def ranges(rows: Sequence[int]) -> str:
@@ -114,7 +118,8 @@ def plan(summary: dict, touched: Sequence[int]) -> str:
         (texts.seconds(summary["predicted_seconds"]), "expected"),
     )
     warn = f'<p class="lm-warn">{escape(texts.copies(summary["copies_left"]))}</p>' if summary["copies_left"] else ""
-    return f'<section class="lm-plan" aria-live="polite">{facts}{cells}<p>{escape(sentence)} {escape(texts.plan_time(summary))}</p>{warn}</section>'
+    words = escape(f"{sentence} {texts.plan_time(summary)}")
+    return f'<section class="lm-plan" aria-live="polite">{facts}{cells}<p>{words}</p>{warn}</section>'
 
 
 def _facts(*pairs: tuple[str, str]) -> str:
@@ -133,7 +138,10 @@ def notice(kind: str, title: str, note: str) -> str:
 
 def done(title: str, note: str, link: str) -> str:
     """The preview's place right after a request: what came of it, and the way to the details."""
-    return f'<section class="lm-plan lm-done" role="status"><h3>{escape(title)}</h3><p>{escape(note)}</p><a href="#lm-result">{escape(link)}</a></section>'
+    return (
+        f'<section class="lm-plan lm-done" role="status"><h3>{escape(title)}</h3><p>{escape(note)}</p>'
+        f'<a href="#lm-result">{escape(link)}</a></section>'
+    )
 
 
 def lead(words: str) -> str:
@@ -158,7 +166,8 @@ def result(headline: str, accuracy: Sequence[tuple[str, str, str, str, str]], no
 
 def _change(title: str, info: str, before: str, after: str, size: str) -> str:
     return (
-        f'<article><h3>{escape(title)}</h3><p class="lm-change"><span><small>{texts.BEFORE}</small>{escape(before)}</span><i aria-hidden="true">→</i>'
+        f'<article><h3>{escape(title)}</h3><p class="lm-change"><span>'
+        f'<small>{texts.BEFORE}</small>{escape(before)}</span><i aria-hidden="true">→</i>'
         f"<span><small>{texts.AFTER}</small><b>{escape(after)}</b></span></p><p>{escape(size)}, {escape(info)}</p></article>"
     )
 
@@ -168,7 +177,8 @@ def proof(verdict: str, title: str, info: str, roots: Sequence[tuple[str, str | 
     rows = "".join(_root(*row) for row in roots)
     sign = {"equal": "✓", "different": "✕", "open": "…"}[verdict]
     return (
-        f'<section class="lm-proof"><div class="lm-verdict lm-{verdict}"><span aria-hidden="true">{sign}</span><div><h2>{escape(title)}</h2>'
+        f'<section class="lm-proof"><div class="lm-verdict lm-{verdict}"><span aria-hidden="true">{sign}</span><div>'
+        f"<h2>{escape(title)}</h2>"
         f'<p>{escape(info)}</p></div></div><div class="lm-roots">{rows}</div><p class="lm-sub">{escape(untouched)}</p></section>'
     )
 
@@ -189,18 +199,22 @@ def swatch(root: str) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], numeric: Iterable[int] = (), caption: str = "") -> str:
     """A plain table; `numeric` columns align right."""
     right = set(numeric)
-    cell = lambda tag, i, v: f'<{tag}{" class=num" if i in right else ""}>{v}</{tag}>'  # noqa: E731
+    cell = lambda tag, i, v: f"<{tag}{' class=num' if i in right else ''}>{v}</{tag}>"  # noqa: E731
     top = "".join(cell("th", i, escape(h)) for i, h in enumerate(head))
     body = "".join("<tr>" + "".join(cell("td", i, escape(v)) for i, v in enumerate(row)) + "</tr>" for row in rows)
     return (
-        f'<div class="lm-table" tabindex="0" role="region" aria-label="{escape(caption)}"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+        f'<div class="lm-table" tabindex="0" role="region" aria-label="{escape(caption)}"><table><thead><tr>{top}</tr>'
+        f"</thead><tbody>{body}</tbody></table></div>"
     )
 
 
 def how(clusters: int, touched: Sequence[int], note: str) -> str:
     """The figure of the method, with the visitor's own clusters."""
     steps = "".join(f"<li><b>{escape(title)}</b><span>{escape(words)}</span></li>" for title, words in texts.HOW_STEPS)
-    return f'<section class="lm-how">{_figure(max(1, clusters), set(touched), note)}<ol>{steps}</ol><p class="lm-sub">{escape(note)}</p></section>'
+    return (
+        f'<section class="lm-how">{_figure(max(1, clusters), set(touched), note)}<ol>{steps}</ol>'
+        f'<p class="lm-sub">{escape(note)}</p></section>'
+    )
 
 
 def _figure(clusters: int, touched: set[int], note: str) -> str:
@@ -212,7 +226,8 @@ def _figure(clusters: int, touched: set[int], note: str) -> str:
     cells = "".join(_cell(c, left + step * (c % columns), 46 + step * (c // columns), step * 0.8, c in touched) for c in range(shown))
     return (
         f'<svg class="lm-figure" viewBox="0 0 860 200" role="img" aria-label="{escape(note)}">'
-        '<g class="box"><rect x="8" y="56" width="150" height="88" rx="12"/><text x="83" y="94">Public model</text><text x="83" y="114" class="small">frozen</text></g>'
+        '<g class="box"><rect x="8" y="56" width="150" height="88" rx="12"/><text x="83" y="94">Public model</text>'
+        '<text x="83" y="114" class="small">frozen</text></g>'
         '<path class="arrow" d="M168 100h62m-9-7 9 7-9 7"/><rect class="pen" x="236" y="30" width="428" height="152" rx="14"/>'
         f'{cells}<path class="arrow" d="M672 100h54m-9-7 9 7-9 7"/>'
         '<g class="box"><rect x="736" y="56" width="116" height="88" rx="12"/><text x="794" y="105">Prediction</text></g>'
@@ -254,9 +269,11 @@ def lesson(steps: Sequence[dict]) -> str:
 def _step(number: int, step: dict) -> str:
     options = "".join(_option(number, i, words, i == step["right"]) for i, words in enumerate(step["options"]))
     return (
-        f'<article class="lm-step" id="lesson-{number}"><h3><span>{number}</span>{escape(step["title"])}</h3><p class="lm-sub">{escape(step["do"])}</p>'
-        f'<fieldset><legend>{escape(step["ask"])}</legend>{options}</fieldset>'
-        f'<p class="lm-reveal" aria-live="polite"><b class="yes">{texts.LESSON_RIGHT} </b><b class="no">{texts.LESSON_WRONG} </b>{escape(step["reveal"])}</p></article>'
+        f'<article class="lm-step" id="lesson-{number}"><h3><span>{number}</span>{escape(step["title"])}</h3>'
+        f'<p class="lm-sub">{escape(step["do"])}</p>'
+        f"<fieldset><legend>{escape(step['ask'])}</legend>{options}</fieldset>"
+        f'<p class="lm-reveal" aria-live="polite"><b class="yes">{texts.LESSON_RIGHT} </b>'
+        f'<b class="no">{texts.LESSON_WRONG} </b>{escape(step["reveal"])}</p></article>'
     )
 
 

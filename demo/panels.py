@@ -76,9 +76,7 @@ def _static(value: str) -> gr.HTML:
 
 
 def _map(facts: Facts) -> Scatter:
-    return Scatter(
-        n=facts.n, points=facts.points, texts=texts.MAP, thumbnail=facts.thumbnail, elem_id="lm-map", elem_classes="lm-map-box"
-    )
+    return Scatter(n=facts.n, points=facts.points, texts=texts.MAP, thumbnail=facts.thumbnail, elem_id="lm-map", elem_classes="lm-map-box")
 
 
 def _request(facts: Facts) -> dict[str, gr.components.Component]:
@@ -93,7 +91,9 @@ def _request(facts: Facts) -> dict[str, gr.components.Component]:
     parts["plan"] = _html(markup.plan_empty(texts.PLAN_EMPTY_TITLE, texts.PLAN_EMPTY, 0), "lm-plan-box")
     parts["copies"] = gr.Button(texts.INCLUDE_COPIES, size="sm", visible=False)
     with gr.Row(elem_classes="lm-go"):
-        parts["forget"] = gr.Button(texts.FORGET, variant="primary", size="lg", interactive=False, elem_id="lm-forget", min_width=120, scale=3)
+        parts["forget"] = gr.Button(
+            texts.FORGET, variant="primary", size="lg", interactive=False, elem_id="lm-forget", min_width=120, scale=3
+        )
         parts["cancel"] = gr.Button(texts.CANCEL, size="lg", interactive=False, elem_id="lm-cancel", min_width=90, scale=1)
     return parts
 
@@ -104,7 +104,12 @@ def _chooser(facts: Facts) -> dict[str, gr.components.Component]:
     parts["subject"] = gr.Dropdown(list(facts.subjects), label=texts.SUBJECT, value=None, visible=bool(facts.subjects))
     with gr.Row(elem_classes="lm-numbers"):
         parts["numbers"] = gr.Textbox(
-            label=texts.NUMBERS, info=texts.NUMBERS_INFO.format(facts.n - 1), placeholder=texts.NUMBERS_HINT, max_length=2000, min_width=120, scale=3
+            label=texts.NUMBERS,
+            info=texts.NUMBERS_INFO.format(facts.n - 1),
+            placeholder=texts.NUMBERS_HINT,
+            max_length=2000,
+            min_width=120,
+            scale=3,
         )
         parts["choose"] = gr.Button(texts.SELECT, size="md", min_width=128, scale=1, elem_id="lm-choose")
     return parts

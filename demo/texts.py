@@ -78,7 +78,9 @@ EMPTY_LEDGER = "No requests yet."
 EMPTY_CLUSTERS = "The clusters appear when the model is ready."
 
 RUN_FULL = "Run full retraining now"
-RUN_FULL_INFO = "Trains a new model from nothing on what remains. It measures full retraining on this machine and is the clean room of the proof."
+RUN_FULL_INFO = (
+    "Trains a new model from nothing on what remains. It measures full retraining on this machine and is the clean room of the proof."
+)
 STOP_FULL = "Stop"
 DOWNLOAD_JSON, DOWNLOAD_CSV = "Results as JSON", "Results as CSV"
 
@@ -169,7 +171,8 @@ def plan(s: dict) -> str:
     shaped = " Some of them shaped the clusters, so more retrain." if s["clusters_touched"] > held else ""
     share = f"{s['samples_to_retrain']:,} of {s['samples_total']:,} samples"
     verb, stay = "retrains" if s["clusters_retrained"] == 1 else "retrain", s["clusters_untouched"]
-    return f"{where}{shaped} {count(s['clusters_retrained'], 'prompt')} {verb} ({share}), {stay:,} {'stays' if stay == 1 else 'stay'} untouched."
+    prompts = f"{count(s['clusters_retrained'], 'prompt')} {verb} ({share})"
+    return f"{where}{shaped} {prompts}, {stay:,} {'stays' if stay == 1 else 'stay'} untouched."
 
 
 def plan_time(s: dict) -> str:
@@ -281,7 +284,7 @@ def lesson(clusters: int, samples: int, full: float | None) -> list[dict]:
             "ask": "Someone deletes the file of one picture. Does the trained model still carry traces of it?",
             "options": ("No, the file is gone", "Yes, training has used it", "Only if the model is copied"),
             "right": 1,
-            "reveal": "Training turned the picture into small changes of the model's numbers. Deleting the file leaves them where they are.",
+            "reveal": "Training turned the picture into small changes of the model's numbers. Deleting the file leaves them there.",
         },
         {
             "title": "Why is retraining slow?",
@@ -313,6 +316,6 @@ def lesson(clusters: int, samples: int, full: float | None) -> list[dict]:
             "ask": "The model guesses the forgotten picture's class correctly. Has it forgotten?",
             "options": ("No, it must guess wrong", "It may have: it can guess new pictures too", "Nobody can know"),
             "right": 1,
-            "reveal": "A good model is right about pictures it never saw. The proof is another: its root equals that of a model trained without the picture.",
+            "reveal": "A good model is right about pictures it never saw. The proof is the root: it equals that of a model never shown it.",
         },
     ]

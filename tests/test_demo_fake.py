@@ -72,7 +72,9 @@ class FakeEraser:
         return hashlib.sha256("".join(sorted(self.keys_)).encode()).hexdigest()
 
     def _outcome(self, kind: str, before: str | None, trained) -> Outcome:
-        return Outcome(kind, before, self.root_, tuple(trained), (), (), Seconds(train=0.1 * len(trained)), 10 * len(trained), len(self.samples_))
+        return Outcome(
+            kind, before, self.root_, tuple(trained), (), (), Seconds(train=0.1 * len(trained)), 10 * len(trained), len(self.samples_)
+        )
 
     def fork(self) -> FakeEraser:
         return FakeEraser(self.samples_, self.pause, self.outcome_, self.home)
@@ -124,7 +126,7 @@ class FakeEngine:
 
     def evaluate(self, eraser, forgotten):
         score = FakeScore(0.9, 30)
-        per_class = {c: score for c in eraser.samples_.classes}
+        per_class = dict.fromkeys(eraser.samples_.classes, score)
         return FakeReport(score, FakeScore(0.95, len(eraser.samples_)), FakeScore(0.5, len(forgotten)) if forgotten else None, per_class)
 
     def correct(self, eraser):
@@ -143,7 +145,8 @@ class FakeEngine:
 def test_the_fake_forgets_like_the_real_engine():
     eraser = FakeEraser(fake_samples())
     before, plan = eraser.root_, eraser.plan(eraser.samples_.ids[:1])
-    assert len(plan.retrain) == 1 and len(plan.copies_left) == 1
+    assert len(plan.retrain) == 1
+    assert len(plan.copies_left) == 1
     outcome = eraser.forget(plan)
     control, _ = eraser.full_retraining()
     assert before != outcome.root_after == control.root_

@@ -30,7 +30,8 @@ def test_progress_arrives_in_order_and_then_the_result():
 
     *steps, last = run(main())
     assert [s.done for s in steps if isinstance(s, Progress)] == [0, 1, 2]
-    assert isinstance(last, Finished) and last.result == "done"
+    assert isinstance(last, Finished)
+    assert last.result == "done"
 
 
 def test_a_second_job_waits_and_says_how_many_are_ahead():
@@ -45,7 +46,9 @@ def test_a_second_job_waits_and_says_how_many_are_ahead():
         return waiting, [e async for e in following][-1].result, await events_of(jobs, first)
 
     waiting, result, _ = run(main())
-    assert isinstance(waiting, Waiting) and waiting.ahead == 1 and result == 2
+    assert isinstance(waiting, Waiting)
+    assert waiting.ahead == 1
+    assert result == 2
 
 
 def test_a_cancelled_job_stops_and_one_that_waits_never_begins():

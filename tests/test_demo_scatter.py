@@ -61,14 +61,18 @@ def test_the_component_turns_a_bad_payload_into_a_page_error():
 def test_paint_packs_sixteen_bits_a_point_and_marks_what_has_no_group():
     message = json.loads(Paint({"class": Scheme("Class", ("a", "b"), np.array([0, 1, -1]))}, "class").message())
     codes = np.frombuffer(base64.b64decode(message["schemes"]["class"]["codes"]), "<u2")
-    assert codes.tolist() == [0, 1, 0xFFFF] and message["active"] == "class"
+    assert codes.tolist() == [0, 1, 0xFFFF]
+    assert message["active"] == "class"
 
 
 def test_marks_name_rows_as_bits_and_clusters_as_numbers():
     message = json.loads(Marks(gone=(0, 9), touched=(4,), working=True).message(10))
-    assert base64.b64decode(message["gone"]) == bytes([1, 2]) and message["touched"] == [4] and message["working"]
+    assert base64.b64decode(message["gone"]) == bytes([1, 2])
+    assert message["touched"] == [4]
+    assert message["working"]
 
 
 def test_the_template_never_mentions_the_value_so_that_updates_do_not_redraw_it():
     component = Scatter(n=1, texts={"many": "# <b>"}, render=False)
-    assert "${value}" not in component.html_template and "# &lt;b&gt;" in component.html_template
+    assert "${value}" not in component.html_template
+    assert "# &lt;b&gt;" in component.html_template

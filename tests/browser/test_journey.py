@@ -19,9 +19,16 @@ import pytest
 pytestmark = pytest.mark.browser
 
 ROOT = Path(__file__).resolve().parents[2]
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-).split()
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 FIT_MS = 240_000  # the first fit on a loaded machine
 WORK_MS = 120_000
 
@@ -103,7 +110,9 @@ def lasso(page, points=((0.45, 0.40), (0.55, 0.40), (0.55, 0.50), (0.45, 0.50), 
     """Draw around a part of the map with the mouse, wider until something is caught; return how many are selected."""
     box = page.locator(".stage").bounding_box()
     for grow in (1.0, 2.0, 4.0, 8.0):
-        at = [(box["x"] + box["width"] * (0.5 + grow * (x - 0.5)), box["y"] + box["height"] * (0.45 + grow * (y - 0.45))) for x, y in points]
+        at = [
+            (box["x"] + box["width"] * (0.5 + grow * (x - 0.5)), box["y"] + box["height"] * (0.45 + grow * (y - 0.45))) for x, y in points
+        ]
         page.mouse.move(*at[0])
         page.mouse.down()
         for x, y in at[1:]:
@@ -142,11 +151,14 @@ def test_lasso_preview_forget_and_result(visit):
     count = lasso(page)
     page.wait_for_selector(".lm-facts", timeout=WORK_MS)
     preview = page.locator(".lm-plan").inner_text()
-    assert f"{count:,} image" in preview and "untouched" in preview and "full retraining about" in preview
+    assert f"{count:,} image" in preview
+    assert "untouched" in preview
+    assert "full retraining about" in preview
     assert page.locator(".lm-tray li").count() == min(count, 60)
     forget(page)
     result = page.locator("#lm-result").inner_text()
-    assert f"{count:,} image" in result and "forgotten in" in result
+    assert f"{count:,} image" in result
+    assert "forgotten in" in result
     for group in ("Test images", "Retained images", "Forgotten images"):
         assert group in result
     assert page.locator(".map").get_attribute("data-count") == "0"
@@ -174,7 +186,8 @@ def test_full_retraining_proves_the_request(visit):
     page.locator("#lm-full-proof").click()
     page.wait_for_selector(".lm-verdict.lm-equal", timeout=FIT_MS)
     roots = page.locator(".lm-roots code").evaluate_all("all => all.map((code) => code.title)")
-    assert len(roots) == 3 and roots[1] == roots[2] != roots[0]
+    assert len(roots) == 3
+    assert roots[1] == roots[2] != roots[0]
 
 
 def test_cancel_in_the_middle_changes_nothing(visit):
