@@ -64,13 +64,29 @@ class Backbone(nn.Module):
     def device(self) -> torch.device:
         return self.mean.device
 
+    def public_prototypes(self) -> np.ndarray | None:
+        """Return unit prototypes (p, feature_dim) made of public data alone, or None where the backbone ships none."""
+        if self.spec.random is not None:
+            prototypes = np.random.default_rng(self.spec.seed).standard_normal((16, self.feature_dim)).astype(np.float32)
+        elif self.spec.name == "embedded":
+            from safetensors.numpy import load_file
+
+            prototypes = load_file(verified_asset("prototypes.safetensors"))["prototypes"].astype(np.float32)
+        else:
+            return None
+        return prototypes / np.linalg.norm(prototypes, axis=1, keepdims=True)
+
     def resolve_block(self, block: int) -> int:
         """Return the block index for a possibly negative one; raises InputError where tokens cannot enter."""
         if not self.has_tokens:
-            raise InputError(f"{self.spec.name} has no plain token sequence, so tokens cannot enter it. Use a padding or patch prompt, or a ViT.")
+            raise InputError(
+                f"{self.spec.name} has no plain token sequence, so tokens cannot enter it. Use a padding or patch prompt, or a ViT."
+            )
         index = block + self.depth if block < 0 else block
         if not 0 <= index < self.depth:
-            raise InputError(f"block {block} does not exist: {self.spec.name} has {self.depth} blocks, 0 to {self.depth - 1} or -{self.depth} to -1.")
+            raise InputError(
+                f"block {block} does not exist: {self.spec.name} has {self.depth} blocks, 0 to {self.depth - 1} or -{self.depth} to -1."
+            )
         return index
 
     def pixels(self, images: np.ndarray) -> torch.Tensor:

@@ -10,7 +10,8 @@ import hashlib
 import json
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -19,7 +20,7 @@ from core.derived import Derived
 from core.errors import InputError, NotFittedError, StalePlanError
 from core.executors import Executor, InlineExecutor
 from core.global_head import GlobalHead, expand
-from core.partition import check_partition, make_partition, public_prototypes
+from core.partition import check_partition, make_partition
 from core.presets import preset
 from core.prompts import check_prompt, trunk_block
 from core.serve import ClusterCache, Inputs, log_proba
@@ -141,7 +142,9 @@ class LMEraser:
         plan = ids if isinstance(ids, ForgetPlan) else self.plan(ids)
         model = self._fitted()
         if plan.root != model.root:
-            raise StalePlanError(f"The plan was made for model {plan.root[:12]}, but the model is now {model.root[:12]}. Plan again; nothing was changed.")
+            raise StalePlanError(
+                f"The plan was made for model {plan.root[:12]}, but the model is now {model.root[:12]}. Plan again; nothing was changed."
+            )
         return self._advance("forget", plan.survivors, plan.partition, plan.keys, 0.0, plan.seconds, progress, cancel)
 
     def learn(self, samples: Samples, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> Outcome:
@@ -165,7 +168,16 @@ class LMEraser:
         solved = self._solved(model)
         expanded = expand(inputs.features) if solved else None
         values = log_proba(
-            model.partition, model.keys, model.states, solved, inputs, expanded, self._backbone, self._config, len(model.samples.classes), cache
+            model.partition,
+            model.keys,
+            model.states,
+            solved,
+            inputs,
+            expanded,
+            self._backbone,
+            self._config,
+            len(model.samples.classes),
+            cache,
         )
         return np.exp(values)
 
@@ -189,6 +201,16 @@ class LMEraser:
         values = samples.images if derived.block is None else derived.trunks(samples.digests)
         return Inputs(samples.digests, derived.features(samples.digests), values)
 
+    def load_features(self, path: Path) -> bool:
+        """Read frozen features kept by `save_features` before a fit, so that only what is missing is computed; return whether any were."""
+        self._prepare()
+        return self._derived.load(path)
+
+    def save_features(self, path: Path) -> None:
+        """Keep the samples' frozen features in a file for a later start; raises StoreError."""
+        self._fitted()
+        self._derived.save(path)
+
     def fork(self) -> LMEraser:
         """Return a private copy that shares arrays and states with this model but forgets on its own."""
         model = self._fitted()
@@ -199,14 +221,22 @@ class LMEraser:
         copy.model_, copy.outcome_ = model, self.outcome_
         return copy
 
-    def full_retraining(
-        self, progress: ProgressCallback | None = None, cancel: threading.Event | None = None
-    ) -> tuple[LMEraser, Outcome]:
+    def full_retraining(self, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> tuple[LMEraser, Outcome]:
         """Fit the same configuration from scratch on what remains, with an empty store; return the new model and what it took."""
         fresh = LMEraser(self.config, self._backbone, MemoryStore(), self._executor)
         fresh.fit(self._fitted().samples, progress=progress, cancel=cancel)
         self._full_seconds = fresh.outcome_.seconds.total
         return fresh, fresh.outcome_
+
+    @property
+    def config_(self) -> EraserConfig:
+        self._fitted()
+        return self._config
+
+    @property
+    def backbone_(self) -> Backbone:
+        self._fitted()
+        return self._backbone
 
     @property
     def samples_(self) -> Samples:
@@ -269,7 +299,7 @@ class LMEraser:
         if model is not None and model.partition.clusters:
             nearest = model.partition.buckets[model.partition.assignment]
             previous = (model.partition, dict(zip(model.samples.digests, nearest, strict=True)))
-        public = public_prototypes() if self._config.partition.method == "public" and self._backbone.spec.name == "embedded" else None
+        public = self._backbone.public_prototypes() if self._config.partition.method == "public" else None
         features = lambda rows: self._derived.features(digests[r] for r in rows)  # noqa: E731
         partition = make_partition(digests, features, self._config.partition, public, previous)
         recipe = recipe_digest(self._backbone, self._config.prompt, self._config.train, len(samples.classes))
@@ -418,8 +448,3 @@ def _check_budget(config: EraserConfig) -> None:
         raise InputError(f"global_weight is {config.serve.global_weight}; give a share between 0 and 1.")
     if config.serve.temperature <= 0:
         raise InputError(f"temperature is {config.serve.temperature}; give a number above 0.")
-
-
-def with_partition(config: EraserConfig, **changes) -> EraserConfig:
-    """Return a configuration with some of its partition's fields replaced."""
-    return replace(config, partition=replace(config.partition, **changes))

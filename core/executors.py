@@ -5,6 +5,7 @@ Knows nothing of what the jobs are. Results do not depend on the executor: each 
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 import os
 import threading
@@ -26,7 +27,7 @@ class Executor(ABC):
     def map(self, function: Callable, jobs: Sequence, cancel: threading.Event | None = None) -> Iterator[tuple[int, Any]]:
         """Yield (index of the job, its result) as jobs finish, in any order; raises CancelledError once `cancel` is set."""
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 (most executors hold nothing)
         """Release worker processes, if any."""
 
 
@@ -52,9 +53,10 @@ class LocalExecutor(Executor):
     def __init__(self, workers: int | None = None):
         if workers is not None and workers < 1:
             raise InputError(f"workers is {workers}; give at least 1, or leave it out for one a core.")
-        self.workers = workers or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else workers or os.cpu_count() or 1
+        self.workers = workers or _cores()
         self._pool: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
+        atexit.register(self.close)
 
     def map(self, function: Callable, jobs: Sequence, cancel: threading.Event | None = None) -> Iterator[tuple[int, Any]]:
         on_accelerator = any(getattr(job, "device", "cpu") != "cpu" for job in jobs)
@@ -99,6 +101,10 @@ class LocalExecutor(Executor):
         finally:
             for future in running:
                 future.cancel()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _import_engine() -> None:

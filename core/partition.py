@@ -6,13 +6,10 @@ samples, knows no labels and trains nothing.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from sklearn.cluster import AgglomerativeClustering
 
-from core.backbone import verified_asset
 from core.environment import reproducible
 from core.errors import InputError
 from core.types import Partition, PartitionConfig
@@ -58,14 +55,6 @@ def squared_distances(features: np.ndarray, prototypes: np.ndarray) -> np.ndarra
     return result
 
 
-def public_prototypes(assets: Path | None = None) -> np.ndarray:
-    """Return the shipped public prototypes (p, d) at unit length; raises BackboneError when they are missing or altered."""
-    from safetensors.numpy import load_file
-
-    path = verified_asset("prototypes.safetensors", *([assets] if assets else []))
-    return unit(load_file(path)["prototypes"].astype(np.float32))
-
-
 def make_partition(
     digests: tuple[str, ...],
     features,
@@ -86,7 +75,9 @@ def make_partition(
     order = sorted(range(n), key=digests.__getitem__)
     if config.method == "public":
         if public is None:
-            raise InputError("the public partition needs public prototypes for this backbone; only 'embedded' ships them. Use hierarchical.")
+            raise InputError(
+                "the public partition needs public prototypes, and this backbone ships none. Use 'embedded', or the hierarchical partition."
+            )
         anchors, prototypes = np.empty(0, np.int64), public[: config.clusters]
     else:
         anchors = np.array(order[: anchor_count(config, n)], np.int64)

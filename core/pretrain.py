@@ -271,11 +271,14 @@ def pretrain(data: Path, out: Path, config: PretrainConfig, device: torch.device
     return metrics
 
 
-def export(checkpoint: Path, data: Path, assets: Path, feature_blocks: tuple[int, ...] = (3, 4, 5), feature_dim: int = 768, prototypes: int = 256) -> dict:
+def export(
+    checkpoint: Path, data: Path, assets: Path, feature_blocks: tuple[int, ...] = (3, 4, 5), feature_dim: int = 768, prototypes: int = 256
+) -> dict:
     """Write the averaged weights of a checkpoint into `assets` and return the manifest.
 
-    backbone.safetensors: fp16 weights and the features' statistics, whitened principal components of public images. prototypes.safetensors: k-means centers of
-    public features for the `public` partition. manifest.json: shape, SHA-256 of both, how they were made.
+    backbone.safetensors: fp16 weights and the features' statistics, whitened principal components of public images.
+    prototypes.safetensors: k-means centers of public features for the `public` partition. manifest.json: shape, SHA-256 of
+    both, how they were made.
     """
     from sklearn.cluster import MiniBatchKMeans
 
@@ -319,7 +322,11 @@ def whitening(raw: torch.Tensor, dim: int) -> dict[str, torch.Tensor]:
     variances, vectors = torch.linalg.eigh(x.T @ x / len(x))
     vectors = (vectors.flip(1)[:, :dim] / scale[:, None]).float()
     norm = vectors.norm(dim=0)
-    return {"center": center, "projection": (vectors / norm).half().contiguous(), "gain": (norm / variances.flip(0)[:dim].sqrt().float()).contiguous()}
+    return {
+        "center": center,
+        "projection": (vectors / norm).half().contiguous(),
+        "gain": (norm / variances.flip(0)[:dim].sqrt().float()).contiguous(),
+    }
 
 
 def _public_sample(data: Path, size: int, seed: int, n: int = 10000) -> np.ndarray:

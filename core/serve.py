@@ -70,7 +70,9 @@ class ClusterCache:
     def __init__(self):
         self._known: dict[str, dict[str, np.ndarray]] = {}
 
-    def log_proba(self, key: str, state: ClusterState, inputs: Inputs, rows: np.ndarray, backbone: Backbone, config: EraserConfig) -> np.ndarray:
+    def log_proba(
+        self, key: str, state: ClusterState, inputs: Inputs, rows: np.ndarray, backbone: Backbone, config: EraserConfig
+    ) -> np.ndarray:
         """As `cluster_log_proba`, computing only what this key has not answered before."""
         known = self._known.setdefault(key, {})
         missing = np.array([r for r in rows if inputs.digests[r] not in known], np.int64)

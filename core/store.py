@@ -115,7 +115,9 @@ class DirectoryStore(Store):
         except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise StoreError(f"{path} is damaged ({error}). Delete it; the cluster is then trained again.") from error
         if state.digest != meta.get("digest"):
-            raise StoreError(f"{path} holds {state.digest}, but was written as {meta.get('digest')}. Delete it; the cluster is then trained again.")
+            raise StoreError(
+                f"{path} holds {state.digest}, but was written as {meta.get('digest')}. Delete it; the cluster is then trained again."
+            )
         return state
 
     def put(self, key: str, state: ClusterState) -> None:
@@ -151,7 +153,9 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise StoreError(f"{path} cannot be written ({error.strerror}). Free space or make the folder writable; nothing was changed.") from error
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}). Free space or make the folder writable; nothing was changed."
+        ) from error
 
 
 def file_digest(path: Path) -> str:

@@ -1,0 +1,280 @@
+"""The command line: `python -m core fit | forget | verify | bench | layout | pretrain`.
+
+Parses, calls the engine, prints. With --json exactly one object goes to standard output; progress goes to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from core.errors import LMEraserError
+from core.types import EraserConfig, Progress
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(prog="python -m core", description="Exact machine unlearning with LMEraser.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, text in (
+        ("fit", "fit a model and keep its cluster states in the cache"),
+        ("forget", "forget samples and report accuracy and time"),
+        ("verify", "forget samples, train from scratch in another process, and compare bit for bit"),
+    ):
+        command = commands.add_parser(name, help=text)
+        add_model_options(command)
+        if name != "fit":
+            add_request_options(command)
+    commands.choices["forget"].add_argument("--full", action="store_true", help="also measure full retraining")
+    bench = commands.add_parser("bench", help="measurements: features, forget, accuracy")
+    bench.add_argument("what", choices=("features", "forget", "accuracy"))
+    add_model_options(bench)
+    bench.add_argument("--requests", type=int, default=20, help="bench forget: how many requests of one random sample")
+    bench.add_argument("--datasets", default="digits,cifar10,gtsrb,madbase", help="bench features: comma-separated")
+    layout = commands.add_parser("layout", help="compute a data set's map layout into assets/")
+    add_model_options(layout)
+    add_pretrain_options(commands.add_parser("pretrain", help="train the embedded backbone on public images"))
+    return parser
+
+
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--dataset", default="digits", help="a name, or a folder, zip or parquet file of your own (default: digits)")
+    command.add_argument("--data-dir", type=Path, help="folder of local parquet data sets")
+    command.add_argument("--limit", type=int, help="use only so many samples")
+    command.add_argument("--preset", default="fast", help="fast or paper")
+    command.add_argument("--partition", help="hierarchical, public or random")
+    command.add_argument("--prompt", help="padding, patch or tokens")
+    command.add_argument("--clusters", type=int)
+    command.add_argument("--cap", type=int, help="most samples in one cluster")
+    command.add_argument("--steps", type=int, help="training steps for each cluster")
+    command.add_argument("--backbone", default="embedded", help="embedded, or a timm model's name")
+    command.add_argument("--device", help="cpu, cuda or mps (default: the best there is)")
+    command.add_argument("--workers", type=int, help="processes (default: one a core)")
+    command.add_argument("--cache", type=Path, default=default_cache(), help="where fitted states are kept")
+    command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def add_request_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--count", type=int, help="forget so many samples, drawn at random")
+    command.add_argument("--seed", type=int, default=0, help="of that draw")
+    command.add_argument("--ids", help="comma-separated ids, or unique beginnings of ids")
+    command.add_argument("--subject")
+    command.add_argument("--label", help="a class name")
+
+
+def add_pretrain_options(command: argparse.ArgumentParser) -> None:
+    from core.pretrain import PretrainConfig
+
+    command.add_argument("--data", type=Path, required=True, help="folder with train-*.parquet and valid.parquet")
+    command.add_argument("--out", type=Path, default=Path("runs/pretrain"), help="checkpoints and log")
+    command.add_argument("--device")
+    command.add_argument("--threads", type=int, default=os.cpu_count())
+    command.add_argument("--config", type=Path, help="JSON file of settings")
+    command.add_argument("--export", type=Path, help="afterwards write weights and manifest into this folder")
+    for name, value in asdict(PretrainConfig()).items():
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            command.add_argument(f"--{name.replace('_', '-')}", type=type(value))
+
+
+def default_cache() -> Path:
+    """Return the folder for fitted states, by the platform's custom."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmeraser-lab"
+
+
+def configuration(args: argparse.Namespace) -> EraserConfig:
+    """Return the preset with the command line's changes."""
+    from core.presets import preset, prompt_of_kind
+
+    config = preset(args.preset)
+    changes = {k: v for k, v in (("method", args.partition), ("clusters", args.clusters), ("cap", args.cap)) if v is not None}
+    config = replace(config, partition=replace(config.partition, **changes))
+    if args.prompt is not None and args.prompt != config.prompt.kind:
+        config = replace(config, prompt=prompt_of_kind(args.prompt))
+    if args.steps is not None:
+        config = replace(config, train=replace(config.train, steps=args.steps))
+    return config
+
+
+class Bar:
+    """Progress callback that draws a tqdm bar per stage on standard error."""
+
+    def __init__(self):
+        self._bar, self._stage = None, None
+
+    def __call__(self, progress: Progress) -> None:
+        from tqdm import tqdm
+
+        if progress.stage != self._stage:
+            self.close()
+            self._bar, self._stage = tqdm(total=progress.total, desc=progress.stage, leave=False, file=sys.stderr), progress.stage
+        self._bar.update(progress.done - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+        self._bar, self._stage = None, None
+
+
+def fitted(args: argparse.Namespace, bar: Bar):
+    """Return (data set, fitted eraser), its states and features taken from the cache where they are there."""
+    from core.backbone import load_backbone
+    from core.datasets import load_dataset
+    from core.environment import default_device
+    from core.eraser import LMEraser
+    from core.executors import LocalExecutor
+    from core.store import DirectoryStore
+
+    data = load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit)
+    backbone = load_backbone(args.backbone, args.device or str(default_device()))
+    eraser = LMEraser(configuration(args), backbone, DirectoryStore(args.cache / "states"), LocalExecutor(args.workers))
+    features = args.cache / f"features-{hashlib.sha256(''.join(sorted(data.train.ids)).encode()).hexdigest()[:32]}.safetensors"
+    known = eraser.load_features(features)
+    eraser.fit(data.train, progress=bar)
+    if not known:
+        eraser.save_features(features)
+    bar.close()
+    return data, eraser
+
+
+def run_fit(args: argparse.Namespace, bar: Bar) -> dict:
+    from core.metrics import evaluate
+
+    data, eraser = fitted(args, bar)
+    outcome, report = eraser.outcome_, evaluate(eraser, data.test)
+    return {
+        "dataset": data.name,
+        "n": len(data.train),
+        "clusters": eraser.partition_.clusters,
+        "trained": len(outcome.trained),
+        "from_cache": len(outcome.reused),
+        "seconds": seconds_json(outcome.seconds, report.seconds),
+        "sample_passes": outcome.sample_passes,
+        "accuracy": report.accuracies(),
+        "root": eraser.root_,
+    }
+
+
+def seconds_json(seconds, evaluate: float) -> dict:
+    return {**asdict(seconds), "evaluate": evaluate, "total": seconds.total}
+
+
+def request(args: argparse.Namespace, bar: Bar):
+    """Return (data set, private copy of the fitted model, ids asked for)."""
+    from core.selection import select
+
+    data, base = fitted(args, bar)
+    count = args.count if args.count or args.ids or args.subject or args.label else 1
+    ids = select(data.train, args.ids, args.subject, args.label, count, args.seed)
+    return data, base.fork(), ids
+
+
+def run_forget(args: argparse.Namespace, bar: Bar) -> dict:
+    from core.metrics import evaluate
+
+    data, eraser, ids = request(args, bar)
+    gone = data.train.take(data.train.rows(ids))
+    before = evaluate(eraser, data.test, gone)
+    plan = eraser.plan(ids)
+    outcome = eraser.forget(plan, progress=bar)
+    after = evaluate(eraser, data.test, gone)
+    bar.close()
+    result = {
+        "dataset": data.name,
+        "n": len(ids),
+        "plan": plan.summary(),
+        "seconds": seconds_json(outcome.seconds, after.seconds),
+        "sample_passes": {"request": outcome.sample_passes, "full": full_passes(eraser)},
+        "accuracy": {"before": before.accuracies(), "after": after.accuracies()},
+        "root": {"before": outcome.root_before, "after": outcome.root_after},
+    }
+    if args.full:
+        _, full = eraser.full_retraining(progress=bar)
+        result["full"] = {"seconds": seconds_json(full.seconds, 0.0), "root": full.root_after}
+        result["speedup"] = full.seconds.total / outcome.seconds.total
+    return result
+
+
+def full_passes(eraser) -> int:
+    """Sample passes that training every cluster of the model takes."""
+    return sum(s.sample_passes for s in eraser.states_.values())
+
+
+def run_verify(args: argparse.Namespace, bar: Bar) -> dict:
+    from core.cleanroom import clean_room, untouched_equal
+
+    data, eraser, ids = request(args, bar)
+    plan = eraser.plan(ids)
+    eraser.forget(plan, progress=bar)
+    bar.close()
+    control = clean_room(eraser, eraser.executor.workers)
+    untouched = untouched_equal(eraser, plan.untouched, control)
+    return {
+        "dataset": data.name,
+        "n": len(ids),
+        "plan": plan.summary(),
+        "root": {"before": plan.root, "after": eraser.root_, "clean_room": control.root},
+        "equal": eraser.root_ == control.root,
+        "untouched": len(plan.untouched),
+        "untouched_equal": untouched,
+    }
+
+
+def run_bench(args: argparse.Namespace, bar: Bar) -> dict:
+    from core import bench
+
+    if args.what == "features":
+        return bench.bench_features(args.datasets.split(","), args.data_dir, args.limit)
+    data, eraser = fitted(args, bar)
+    result = bench.bench_forget(data, eraser, args.requests, bar) if args.what == "forget" else bench.bench_accuracy(data, eraser, bar)
+    bar.close()
+    return result
+
+
+def run_layout(args: argparse.Namespace, bar: Bar) -> dict:
+    from core.backbone import load_backbone
+    from core.datasets import load_dataset
+    from core.projection import layout_name, ship_layout
+
+    data = load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit)
+    ship_layout(data.name, data.train, load_backbone(args.backbone))
+    return {"dataset": data.name, "n": len(data.train), "file": layout_name(data.name)}
+
+
+def run_pretrain(args: argparse.Namespace, bar: Bar) -> dict:
+    import torch
+
+    from core.environment import default_device
+    from core.pretrain import PretrainConfig, export, pretrain
+
+    settings = json.loads(args.config.read_text()) if args.config else {}
+    flags = {k: v for k, v in vars(args).items() if v is not None and k in asdict(PretrainConfig())}
+    torch.set_num_threads(args.threads)
+    config = PretrainConfig(**{**settings, **flags})
+    device = torch.device(args.device) if args.device else default_device()
+    metrics = pretrain(args.data, args.out, config, device, say=lambda text: print(text, file=sys.stderr))
+    if args.export:
+        metrics = {**metrics, "sha256": export(args.out / "checkpoint.safetensors", args.data, args.export)["sha256"]}
+    return metrics
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; return 0, 1 when a verification fails, or 2 for an error, which is printed on standard error."""
+    args = build_parser().parse_args(argv)
+    bar = Bar()
+    try:
+        result = globals()[f"run_{args.command}"](args, bar)
+    except LMEraserError as error:
+        bar.close()
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(json.dumps(result, indent=None if getattr(args, "json", False) else 2, allow_nan=False))
+    return 0 if result.get("equal", True) and result.get("untouched_equal", True) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,99 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.errors import InputError
+from core.partition import anchor_count, make_partition
+from core.types import PartitionConfig
+
+
+@pytest.fixture
+def points():
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((200, 6)).astype(np.float32)
+    digests = tuple(f"{rng.integers(2**62):064x}" for _ in range(200))
+    return digests, features
+
+
+def run(digests, features, config, **kwargs):
+    return make_partition(digests, lambda rows: features[rows], config, **kwargs)
+
+
+def groups(digests, partition):
+    return {frozenset(digests[r] for r in partition.members(c)) for c in range(partition.clusters)}
+
+
+@pytest.mark.parametrize("method", ["hierarchical", "public", "random"])
+def test_does_not_depend_on_the_order_of_samples(points, method):
+    digests, features = points
+    public = np.eye(6, dtype=np.float32)
+    config = PartitionConfig(method, clusters=6)
+    there = run(digests, features, config, public=public)
+    back = run(digests[::-1], features[::-1], config, public=public)
+    assert groups(digests, there) == groups(digests[::-1], back)
+    assert np.array_equal(there.prototypes, back.prototypes)
+    assert sorted(np.concatenate([there.members(c) for c in range(there.clusters)])) == list(range(200))
+
+
+def test_removing_a_non_anchor_leaves_everyone_else_where_they_were(points):
+    digests, features = points
+    config = PartitionConfig(anchors=32, clusters=8)
+    before = run(digests, features, config)
+    gone = next(r for r in range(200) if r not in set(before.anchors))
+    keep = np.delete(np.arange(200), gone)
+    rest = tuple(digests[r] for r in keep)
+    after = run(rest, features[keep], config)
+    changed = groups(digests, before) - groups(rest, after)
+    assert changed == {g for g in groups(digests, before) if digests[gone] in g}
+
+
+def test_reused_assignments_are_the_ones_computed_anew(points):
+    digests, features = points
+    config = PartitionConfig(anchors=32, clusters=8)
+    before = run(digests, features, config)
+    nearest = dict(zip(digests, before.buckets[before.assignment], strict=True))
+    keep = np.delete(np.arange(200), [r for r in range(200) if r not in set(before.anchors)][:20])
+    rest = tuple(digests[r] for r in keep)
+    fresh = run(rest, features[keep], config)
+    reused = run(rest, features[keep], config, previous=(before, nearest))
+    assert np.array_equal(fresh.assignment, reused.assignment)
+
+
+@pytest.mark.parametrize("cap", [1, 5, 20])
+@pytest.mark.parametrize("method", ["hierarchical", "public"])
+def test_no_cluster_exceeds_the_cap(points, method, cap):
+    partition = run(*points, PartitionConfig(method, clusters=4, cap=cap), public=np.eye(6, dtype=np.float32))
+    assert np.bincount(partition.assignment).max() <= cap
+
+
+def test_exact_copies_share_a_cluster_even_over_the_cap():
+    digests = ("a" * 64,) * 5 + ("b" * 64,)
+    features = np.array([[1, 0]] * 5 + [[0, 1]], np.float32)
+    partition = run(digests, features, PartitionConfig(cap=2))
+    assert len(set(partition.assignment[:5])) == 1
+
+
+def test_anchor_count_is_a_staircase():
+    assert [anchor_count(PartitionConfig(), n) for n in (1, 4, 5, 1437, 1436, 50_000)] == [1, 4, 1, 256, 256, 1024]
+    assert anchor_count(PartitionConfig(anchors=7), 3) == 3
+
+
+@pytest.mark.parametrize("bad", [{"method": "kmeans"}, {"clusters": 0}, {"anchors": -1}, {"cap": 0}])
+def test_impossible_settings_are_refused(points, bad):
+    with pytest.raises(InputError):
+        run(*points, replace(PartitionConfig(), **bad))
+
+
+def test_public_without_prototypes_is_refused(points):
+    with pytest.raises(InputError, match="ships none"):
+        run(*points, PartitionConfig("public"))
+
+
+@pytest.mark.parametrize("method", ["hierarchical", "public", "random"])
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_tiny_sets(points, method, n):
+    digests, features = points
+    partition = run(digests[:n], features[:n], PartitionConfig(method), public=np.eye(6, dtype=np.float32))
+    assert len(partition.assignment) == n
+    assert (partition.clusters > 0) == (n > 0)
