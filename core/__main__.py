@@ -120,16 +120,20 @@ class Bar:
         self._bar, self._stage = None, None
 
 
-def fitted(args: argparse.Namespace, bar: Bar):
-    """Return (data set, fitted eraser), its states and features taken from the cache where they are there."""
-    from core.backbone import load_backbone
+def load_data(args: argparse.Namespace):
     from core.datasets import load_dataset
+
+    return load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit)
+
+
+def fitted(args: argparse.Namespace, data, bar: Bar):
+    """Return an eraser fitted on the data, its states and features taken from the cache where they are there."""
+    from core.backbone import load_backbone
     from core.environment import default_device
     from core.eraser import LMEraser
     from core.executors import LocalExecutor
     from core.store import DirectoryStore
 
-    data = load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit)
     backbone = load_backbone(args.backbone, args.device or str(default_device()))
     eraser = LMEraser(configuration(args), backbone, DirectoryStore(args.cache / "states"), LocalExecutor(args.workers))
     features = args.cache / f"features-{hashlib.sha256(''.join(sorted(data.train.ids)).encode()).hexdigest()[:32]}.safetensors"
@@ -138,13 +142,14 @@ def fitted(args: argparse.Namespace, bar: Bar):
     if not known:
         eraser.save_features(features)
     bar.close()
-    return data, eraser
+    return eraser
 
 
 def run_fit(args: argparse.Namespace, bar: Bar) -> dict:
     from core.metrics import evaluate
 
-    data, eraser = fitted(args, bar)
+    data = load_data(args)
+    eraser = fitted(args, data, bar)
     outcome, report = eraser.outcome_, evaluate(eraser, data.test)
     return {
         "dataset": data.name,
@@ -167,10 +172,10 @@ def request(args: argparse.Namespace, bar: Bar):
     """Return (data set, private copy of the fitted model, ids asked for)."""
     from core.selection import select
 
-    data, base = fitted(args, bar)
+    data = load_data(args)
     count = args.count if args.count or args.ids or args.subject or args.label else 1
     ids = select(data.train, args.ids, args.subject, args.label, count, args.seed)
-    return data, base.fork(), ids
+    return data, fitted(args, data, bar).fork(), ids
 
 
 def run_forget(args: argparse.Namespace, bar: Bar) -> dict:
@@ -229,7 +234,8 @@ def run_bench(args: argparse.Namespace, bar: Bar) -> dict:
 
     if args.what == "features":
         return bench.bench_features(args.datasets.split(","), args.data_dir, args.limit)
-    data, eraser = fitted(args, bar)
+    data = load_data(args)
+    eraser = fitted(args, data, bar)
     result = bench.bench_forget(data, eraser, args.requests, bar) if args.what == "forget" else bench.bench_accuracy(data, eraser, bar)
     bar.close()
     return result
@@ -237,10 +243,9 @@ def run_bench(args: argparse.Namespace, bar: Bar) -> dict:
 
 def run_layout(args: argparse.Namespace, bar: Bar) -> dict:
     from core.backbone import load_backbone
-    from core.datasets import load_dataset
     from core.projection import layout_name, ship_layout
 
-    data = load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit)
+    data = load_data(args)
     ship_layout(data.name, data.train, load_backbone(args.backbone))
     return {"dataset": data.name, "n": len(data.train), "file": layout_name(data.name)}
 

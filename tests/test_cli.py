@@ -1,0 +1,95 @@
+import json
+
+import pytest
+
+from conftest import TINY, tiny_config
+from core import __main__ as cli
+from core import presets
+from core.backbone import load_backbone
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command on 80 digits with the tiny backbone; return its exit status, its output and its errors."""
+    monkeypatch.setitem(presets.PRESETS, "fast", tiny_config())
+    monkeypatch.setattr("core.backbone.load_backbone", lambda name, device: load_backbone(TINY, device))
+
+    def call(*words):
+        status = cli.main([words[0], "--limit", "80", "--workers", "1", "--device", "cpu", "--cache", str(tmp_path), "--json", *words[1:]])
+        out, err = capsys.readouterr()
+        return status, (json.loads(out) if out else None), err
+
+    return call
+
+
+def test_fit_then_start_again_from_the_cache(run):
+    status, first, _ = run("fit")
+    assert status == 0
+    assert first["trained"] == first["clusters"] > 1
+    assert run("fit")[1]["from_cache"] == first["clusters"]
+    assert run("fit")[1]["root"] == first["root"]
+
+
+def test_forget_prints_what_it_promises(run):
+    _, result, _ = run("forget", "--count", "3", "--seed", "1", "--full")
+    assert result["dataset"] == "digits"
+    assert result["n"] == 3
+    assert {"clusters_touched", "clusters_total", "samples_to_retrain", "predicted_seconds"} <= set(result["plan"])
+    assert {"plan", "train", "evaluate", "total"} <= set(result["seconds"])
+    assert result["sample_passes"]["request"] < result["sample_passes"]["full"]
+    for when in ("before", "after"):
+        assert set(result["accuracy"][when]) == {"test", "retained", "forgotten"}
+    assert result["full"]["root"] == result["root"]["after"] != result["root"]["before"]
+    assert result["speedup"] == pytest.approx(result["full"]["seconds"]["total"] / result["seconds"]["total"])
+
+
+def test_requests_are_not_served_from_earlier_ones(run):
+    first = run("forget", "--count", "2")[1]
+    again = run("forget", "--count", "2")[1]
+    assert again["root"] == first["root"]
+    assert again["sample_passes"]["request"] == first["sample_passes"]["request"] > 0
+
+
+def test_verify_compares_with_another_process(run, monkeypatch):
+    status, result, _ = run("verify", "--label", "3")
+    assert (status, result["equal"], result["untouched_equal"]) == (0, True, True)
+    assert result["root"]["after"] == result["root"]["clean_room"]
+    altered = lambda eraser, workers: type("Result", (), {"root": "0" * 64, "digests": {}})  # noqa: E731
+    monkeypatch.setattr("core.cleanroom.clean_room", altered)
+    status, result, _ = run("verify", "--count", "1")
+    assert (status, result["equal"], result["untouched_equal"]) == (1, False, False)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("forget", "--label", "eleven"),
+        ("forget", "--subject", "ann"),
+        ("forget", "--count", "81"),
+        ("forget", "--ids", "nothing"),
+        ("fit", "--preset", "best"),
+        ("fit", "--partition", "kmeans"),
+        ("fit", "--prompt", "frame"),
+        ("fit", "--clusters", "0"),
+        ("fit", "--workers", "0"),
+        ("fit", "--dataset", "nowhere/at/all"),
+    ],
+)
+def test_errors_go_to_standard_error_with_status_2(run, words):
+    status, out, err = run(*words)
+    assert status == 2
+    assert out is None
+    assert err.splitlines()[-1].strip().startswith("error: ")
+
+
+def test_bench_forget_reports_medians(run):
+    _, result, _ = run("bench", "forget", "--requests", "3")
+    assert result["request_seconds"]["n"] == 3
+    assert result["roots_equal"]
+    assert result["speedup"] == pytest.approx(result["full_seconds"]["total"] / result["request_seconds"]["median"])
+
+
+def test_bench_accuracy_lists_the_methods(run):
+    rows = run("bench", "accuracy")[1]["rows"]
+    assert [r["method"] for r in rows] == ["LMEraser", "nearest cluster only", "mixed clusters only", "one prompt on all data"]
+    assert all(0 <= r["test"] <= 1 for r in rows)
