@@ -22,17 +22,39 @@ def check_partition(config: PartitionConfig) -> None:
     """Raise InputError for a method or number that no partition can have."""
     if config.method not in METHODS:
         raise InputError(f"partition {config.method!r} is not one of {', '.join(METHODS)}.")
-    for name in ("clusters", "anchors", "cap"):
+    for name in ("clusters", "cap"):
         value = getattr(config, name)
         if value is not None and value < 1:
             raise InputError(f"{name} is {value}; give a whole number of at least 1, or leave it out.")
+    if config.anchor_share is not None and not 0 < config.anchor_share <= 1:
+        raise InputError(f"anchor_share is {config.anchor_share}; give a share above 0 and up to 1, or leave it out.")
 
 
-def anchor_count(config: PartitionConfig, n: int) -> int:
-    """Return how many anchors n samples have; a staircase, so that single deletions seldom change it."""
-    if config.anchors is not None:
-        return min(config.anchors, n)
-    return min(1024, 1 << max(0, (n // 5)).bit_length() - 1) if n >= 5 else n
+def scale(n: int) -> int:
+    """Return the largest power of two up to n: sizes that follow from it seldom change when single samples go."""
+    return 1 << max(0, n.bit_length() - 1)
+
+
+def anchor_share(config: PartitionConfig, n: int) -> float:
+    """Return the share of all digests that are anchors among n samples."""
+    if config.anchor_share is not None:
+        return config.anchor_share
+    return 1.0 if n < 64 else min(1 / 6, 1024 / scale(n))
+
+
+def cluster_count(config: PartitionConfig, n: int) -> int:
+    """Return how many clusters n samples are cut into before the cap."""
+    return config.clusters or min(256, max(1, scale(n) // 16))
+
+
+def anchor_rows(digests: tuple[str, ...], share: float) -> np.ndarray:
+    """Return the rows of the anchors, in ascending order of digest: those whose digest lies in the lowest `share` of all digests.
+
+    Being an anchor is a sample's own affair, so one that is deleted is not replaced by another. At least one sample is an anchor.
+    """
+    order = sorted(range(len(digests)), key=digests.__getitem__)
+    chosen = [r for r in order if int(digests[r][:13], 16) < share * 16**13]
+    return np.array(chosen or order[:1], np.int64)
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -71,8 +93,7 @@ def make_partition(
     check_partition(config)
     n = len(digests)
     if config.method == "random" or n == 0:
-        return _random(digests, config.clusters or 64)
-    order = sorted(range(n), key=digests.__getitem__)
+        return _random(digests, cluster_count(config, n))
     if config.method == "public":
         if public is None:
             raise InputError(
@@ -80,7 +101,7 @@ def make_partition(
             )
         anchors, prototypes = np.empty(0, np.int64), public[: config.clusters]
     else:
-        anchors = np.array(order[: anchor_count(config, n)], np.int64)
+        anchors = anchor_rows(digests, anchor_share(config, n))
         prototypes = hierarchical_prototypes(unit(features(anchors)), config, n)
     nearest = _nearest(digests, features, prototypes, previous)
     return _with_cap(digests, nearest, prototypes, anchors, config.cap)
@@ -104,7 +125,7 @@ def hierarchical_prototypes(anchors: np.ndarray, config: PartitionConfig, n: int
     over four times its even share of anchors, or whose share of the anchors promises more than `cap` samples, is cut further down the tree.
     """
     m = len(anchors)
-    k = min(config.clusters or max(1, m // 4), m)
+    k = min(cluster_count(config, n), m)
     if m == 1:
         return anchors.copy()
     children = AgglomerativeClustering(n_clusters=None, distance_threshold=0, linkage="average").fit(anchors).children_

@@ -139,8 +139,8 @@ class PartitionConfig:
     """How private data is cut into clusters."""
 
     method: str = "hierarchical"  # hierarchical, public, random
-    clusters: int | None = None  # None: a quarter of the anchors (hierarchical), 64 (random), all prototypes (public)
-    anchors: int | None = None  # None: the largest power of two up to a fifth of the samples, at most 1,024
+    clusters: int | None = None  # before the cap; None: one per 16 to 32 samples, at most 256 (public: all prototypes)
+    anchor_share: float | None = None  # of the digests; None: a sixth, less in large sets (about 1,000 to 2,000 anchors), all in small ones
     cap: int | None = None  # most samples in one cluster; None: no cap
 
 

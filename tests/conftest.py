@@ -50,5 +50,5 @@ def tiny_config(partition: str = "hierarchical", prompt: str = "tokens", **chang
     base = preset("fast")
     kind = prompt_of_kind(prompt)
     kind = kind if prompt == "tokens" else replace(kind, size=2)
-    where = {"method": partition, "clusters": 8, "anchors": 16 if partition == "hierarchical" else None, **changes}
+    where = {"method": partition, "clusters": 8, "anchor_share": 0.25, **changes}
     return replace(base, partition=replace(base.partition, **where), prompt=kind, train=replace(base.train, steps=3, batch_size=8))

@@ -1,10 +1,11 @@
+import hashlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from core.errors import InputError
-from core.partition import anchor_count, make_partition
+from core.partition import anchor_rows, anchor_share, cluster_count, make_partition
 from core.types import PartitionConfig
 
 
@@ -12,7 +13,7 @@ from core.types import PartitionConfig
 def points():
     rng = np.random.default_rng(0)
     features = rng.standard_normal((200, 6)).astype(np.float32)
-    digests = tuple(f"{rng.integers(2**62):064x}" for _ in range(200))
+    digests = tuple(hashlib.sha256(bytes([i])).hexdigest() for i in range(200))
     return digests, features
 
 
@@ -38,7 +39,7 @@ def test_does_not_depend_on_the_order_of_samples(points, method):
 
 def test_removing_a_non_anchor_leaves_everyone_else_where_they_were(points):
     digests, features = points
-    config = PartitionConfig(anchors=32, clusters=8)
+    config = PartitionConfig(anchor_share=0.2, clusters=8)
     before = run(digests, features, config)
     gone = next(r for r in range(200) if r not in set(before.anchors))
     keep = np.delete(np.arange(200), gone)
@@ -50,7 +51,7 @@ def test_removing_a_non_anchor_leaves_everyone_else_where_they_were(points):
 
 def test_reused_assignments_are_the_ones_computed_anew(points):
     digests, features = points
-    config = PartitionConfig(anchors=32, clusters=8)
+    config = PartitionConfig(anchor_share=0.2, clusters=8)
     before = run(digests, features, config)
     nearest = dict(zip(digests, before.buckets[before.assignment], strict=True))
     keep = np.delete(np.arange(200), [r for r in range(200) if r not in set(before.anchors)][:20])
@@ -74,12 +75,23 @@ def test_exact_copies_share_a_cluster_even_over_the_cap():
     assert len(set(partition.assignment[:5])) == 1
 
 
-def test_anchor_count_is_a_staircase():
-    assert [anchor_count(PartitionConfig(), n) for n in (1, 4, 5, 1437, 1436, 50_000)] == [1, 4, 1, 256, 256, 1024]
-    assert anchor_count(PartitionConfig(anchors=7), 3) == 3
+def test_sizes_seldom_change_when_single_samples_go():
+    config = PartitionConfig()
+    assert anchor_share(config, 1437) == anchor_share(config, 1025) == 1 / 6
+    assert anchor_share(config, 50_000) == anchor_share(config, 40_000) == 1 / 32
+    assert anchor_share(config, 10) == 1
+    assert [cluster_count(config, n) for n in (1, 100, 1437, 50_000)] == [1, 4, 64, 256]
 
 
-@pytest.mark.parametrize("bad", [{"method": "kmeans"}, {"clusters": 0}, {"anchors": -1}, {"cap": 0}])
+def test_a_deleted_anchor_is_not_replaced(points):
+    digests, _ = points
+    anchors = [digests[r] for r in anchor_rows(digests, 0.2)]
+    rest = tuple(d for d in digests if d != anchors[0])
+    assert [rest[r] for r in anchor_rows(rest, 0.2)] == anchors[1:]
+    assert len(anchor_rows(digests[:3], 1e-9)) == 1
+
+
+@pytest.mark.parametrize("bad", [{"method": "kmeans"}, {"clusters": 0}, {"anchor_share": 0.0}, {"anchor_share": 1.5}, {"cap": 0}])
 def test_impossible_settings_are_refused(points, bad):
     with pytest.raises(InputError):
         run(*points, replace(PartitionConfig(), **bad))
