@@ -10,7 +10,7 @@ import hashlib
 import json
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,8 @@ class Model:
     states: dict[str, ClusterState]
     head: GlobalHead | None
     root: str
+    blocked: frozenset[int] = frozenset()  # clusters that do not serve while a request is under way
+    serving_head: GlobalHead | None = None  # and the head that serves meanwhile, without the request's samples
 
 
 def model_root(keys, states: dict[str, ClusterState], partition: Partition, head: GlobalHead | None) -> str:
@@ -108,7 +110,7 @@ class LMEraser:
         """
         model = self._fitted()
         began = time.perf_counter()
-        ids = _checked_ids(ids)
+        ids = checked_ids(ids)
         gone = model.samples.rows(ids)
         survivors = model.samples.without(ids)
         partition, keys = self._partition(survivors)
@@ -147,6 +149,15 @@ class LMEraser:
             )
         return self._advance("forget", plan.survivors, plan.partition, plan.keys, 0.0, plan.seconds, progress, cancel)
 
+    def block(self, plan: ForgetPlan) -> None:
+        """Answer without the clusters and the global head's samples that a plan concerns, until it is executed or `unblock` is called."""
+        model = self._fitted()
+        self.model_ = replace(model, blocked=frozenset(plan.touched), serving_head=self._moved_head(model, plan.survivors))
+
+    def unblock(self) -> None:
+        """Let all clusters serve again."""
+        self.model_ = replace(self._fitted(), blocked=frozenset(), serving_head=None)
+
     def learn(self, samples: Samples, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> Outcome:
         """Add samples of the same classes and image size: a fit on the union. Raises InputError, CancelledError."""
         model = self._fitted()
@@ -178,6 +189,7 @@ class LMEraser:
             self._config,
             len(model.samples.classes),
             cache,
+            model.blocked,
         )
         return np.exp(values)
 
@@ -200,6 +212,10 @@ class LMEraser:
         derived.ensure(samples, trunk=True)
         values = samples.images if derived.block is None else derived.trunks(samples.digests)
         return Inputs(samples.digests, derived.features(samples.digests), values)
+
+    def member_features(self) -> np.ndarray:
+        """Return the frozen features (n, d) float32 of the model's samples, in their order."""
+        return self._derived.features(self._fitted().samples.digests)
 
     def load_features(self, path: Path) -> bool:
         """Read frozen features kept by `save_features` before a fit, so that only what is missing is computed; return whether any were."""
@@ -278,7 +294,7 @@ class LMEraser:
         self._public = self._derived.fresh()
         self._answers = ClusterCache()
         self._full_seconds: float | None = None
-        self._solution: tuple[str, tuple] | None = None
+        self._solution: tuple[GlobalHead, tuple] | None = None
 
     def _check_range(self, samples: Samples) -> None:
         if not len(samples.classes):
@@ -408,10 +424,11 @@ class LMEraser:
             self._answers.drop(gone)
 
     def _solved(self, model: Model):
-        if model.head is None or not len(model.samples):
+        head = model.serving_head or model.head
+        if head is None or not head.counts.any():
             return None
-        if self._solution is None or self._solution[0] != model.root:
-            self._solution = (model.root, model.head.solve())
+        if self._solution is None or self._solution[0] is not head:
+            self._solution = (head, head.solve())
         return self._solution[1]
 
     def _predict_training(self, sizes) -> float:
@@ -431,7 +448,8 @@ class LMEraser:
         return self._predict_training(sizes) + float(np.sum(sizes)) * self._derived.seconds_per_image
 
 
-def _checked_ids(ids) -> tuple[str, ...]:
+def checked_ids(ids) -> tuple[str, ...]:
+    """Return ids, or a single one, as a tuple; raises InputError when there are none or one is repeated."""
     ids = (ids,) if isinstance(ids, str) else tuple(ids)
     if not ids:
         raise InputError("0 ids were given; name at least one sample to forget.")
