@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from core.backbone import Backbone, BackboneSpec, load_backbone
-from core.executors import Executor
+from core.executors import Executor, Lazy
 from core.types import Progress, ProgressCallback, Samples
 
 PART = 256  # images per job
@@ -75,7 +75,7 @@ class Derived:
         parts = [slice(i, i + PART) for i in range(0, len(rows), PART)]
         block = self.block if need_trunk else None
         device = str(self.backbone.device)
-        jobs = [DeriveJob(self.backbone.spec, device, samples.images[rows[p]], block) for p in parts]
+        jobs = Lazy(lambda i: DeriveJob(self.backbone.spec, device, samples.images[rows[parts[i]]], block), len(parts))
         done = 0
         for i, (features, trunks) in self.executor.map(derive_job, jobs, cancel):
             for j, digest in enumerate(digests[parts[i]]):

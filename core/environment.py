@@ -11,6 +11,7 @@ import torch
 
 # One thread per process: the number of threads changes the order of sums, and so the bytes. Parallelism is by processes.
 THREADS = 1
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it, and reads it once
 
 
 def environment(device: torch.device) -> dict[str, str]:
@@ -61,7 +62,6 @@ def reproducible():
     """Pin one thread and deterministic algorithms for the calling thread's work; restore both afterwards."""
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.set_num_threads(THREADS)
     torch.use_deterministic_algorithms(True)
     try:

@@ -18,7 +18,7 @@ import numpy as np
 from core.backbone import Backbone, load_backbone
 from core.derived import Derived
 from core.errors import InputError, NotFittedError, StalePlanError
-from core.executors import Executor, InlineExecutor
+from core.executors import Executor, InlineExecutor, Lazy
 from core.global_head import GlobalHead, expand
 from core.partition import check_partition, make_partition
 from core.presets import preset
@@ -94,12 +94,13 @@ class LMEraser:
         if not isinstance(samples, Samples):
             samples = Samples.build(samples, labels)
         self._prepare()
-        self._check_range(samples)
-        setup = self._derived.ensure(samples, trunk=True, progress=progress, cancel=cancel) if not self._all_stored(samples) else 0.0
+        if not samples.classes:
+            raise InputError("0 classes are named; give at least one class.")
+        fresh = any(d not in self._derived.entries for d in samples.digests)  # else features were kept, and states may be, too
+        setup = self._derived.ensure(samples, trunk=fresh, progress=progress, cancel=cancel)
         began = time.perf_counter()
-        setup += self._derived.ensure(samples, trunk=False, progress=progress, cancel=cancel)
         partition, keys = self._partition(samples)
-        plan_seconds = max(0.0, time.perf_counter() - began)
+        plan_seconds = time.perf_counter() - began
         self._advance("fit", samples, partition, keys, setup, plan_seconds, progress, cancel)
         return self
 
@@ -296,17 +297,6 @@ class LMEraser:
         self._full_seconds: float | None = None
         self._solution: tuple[GlobalHead, tuple] | None = None
 
-    def _check_range(self, samples: Samples) -> None:
-        if not len(samples.classes):
-            raise InputError("0 classes are named; give at least one class.")
-
-    def _all_stored(self, samples: Samples) -> bool:
-        """Whether a fit would find every state, so that trunk activations are not needed yet."""
-        if any(d not in self._derived.entries for d in samples.digests):
-            return False
-        _, keys = self._partition(samples)
-        return all(self._store.get(k) is not None for k in keys)
-
     def _partition(self, samples: Samples) -> tuple[Partition, tuple[str, ...]]:
         """Return a set of samples' partition and cluster keys, reusing the current model's assignments where they cannot differ."""
         digests = samples.digests
@@ -367,14 +357,15 @@ class LMEraser:
         return {k: s for k, s in found.items() if s is not None}
 
     def _train(self, samples, partition, keys, missing, progress, cancel) -> dict[str, ClusterState]:
-        jobs = [self._job(samples, partition.members(c), keys[c]) for c in missing]
+        jobs = Lazy(lambda i: self._job(samples, partition.members(missing[i]), keys[missing[i]]), len(missing))
         trained: dict[str, ClusterState] = {}
         try:
             for i, state in self._executor.map(train_cluster, jobs, cancel):
-                trained[jobs[i].key] = state
-                self._store.put(jobs[i].key, state)
+                key = keys[missing[i]]
+                trained[key] = state
+                self._store.put(key, state)
                 if progress:
-                    progress(Progress("train", len(trained), len(jobs), (jobs[i].key,)))
+                    progress(Progress("train", len(trained), len(jobs), (key,)))
         except BaseException:
             for key in trained:
                 self._store.delete(key)

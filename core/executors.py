@@ -18,6 +18,21 @@ from typing import Any
 from core.errors import CancelledError, InputError
 
 
+class Lazy(Sequence):
+    """A sequence of n jobs, each made only when it is asked for, so that not all of their arrays exist at once."""
+
+    def __init__(self, make: Callable[[int], Any], n: int):
+        self._make, self._n = make, n
+
+    def __len__(self) -> int:
+        return self._n
+
+    def __getitem__(self, index: int) -> Any:
+        if not 0 <= index < self._n:
+            raise IndexError(index)
+        return self._make(index)
+
+
 class Executor(ABC):
     """Where jobs run."""
 
@@ -59,8 +74,7 @@ class LocalExecutor(Executor):
         atexit.register(self.close)
 
     def map(self, function: Callable, jobs: Sequence, cancel: threading.Event | None = None) -> Iterator[tuple[int, Any]]:
-        on_accelerator = any(getattr(job, "device", "cpu") != "cpu" for job in jobs)
-        if self.workers == 1 or len(jobs) <= 1 or on_accelerator:
+        if self.workers == 1 or len(jobs) <= 1 or getattr(jobs[0], "device", "cpu") != "cpu":
             yield from InlineExecutor().map(function, jobs, cancel)
             return
         yield from self._in_processes(function, jobs, cancel)

@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -65,7 +66,7 @@ class Samples:
     def __len__(self) -> int:
         return len(self.ids)
 
-    @property
+    @cached_property
     def digests(self) -> tuple[str, ...]:
         """Content digests, one per sample, equal for exact copies."""
         return tuple(i.split("-", 1)[0] for i in self.ids)
