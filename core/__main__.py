@@ -1,4 +1,4 @@
-"""The command line: `python -m core fit | forget | verify | bench | layout | pretrain`.
+"""The command line: `python -m core fit | forget | verify | audit | bench | layout | pretrain`.
 
 Parses, calls the engine, prints. With --json exactly one object goes to standard output; progress goes to standard error.
 """
@@ -31,6 +31,10 @@ def build_parser() -> argparse.ArgumentParser:
         if name != "fit":
             add_request_options(command)
     commands.choices["forget"].add_argument("--full", action="store_true", help="also measure full retraining")
+    audit = commands.add_parser("audit", help="membership inference: before a request, after it, and on the retrained control")
+    add_model_options(audit)
+    add_request_options(audit)
+    audit.add_argument("--shadows", type=int, default=16, help="shadow states for each touched cluster, 2 to 64 (default: 16)")
     bench = commands.add_parser("bench", help="measurements: features, forget, accuracy")
     bench.add_argument("what", choices=("features", "forget", "accuracy"))
     add_model_options(bench)
@@ -227,6 +231,15 @@ def run_verify(args: argparse.Namespace, bar: Bar) -> dict:
         "untouched": len(plan.untouched),
         "untouched_equal": untouched,
     }
+
+
+def run_audit(args: argparse.Namespace, bar: Bar) -> dict:
+    from core.audit import audit
+
+    data, eraser, ids = request(args, bar)
+    record = audit(eraser, ids, data.test, args.shadows, args.seed, bar)
+    bar.close()
+    return {"dataset": data.name, **record}
 
 
 def run_bench(args: argparse.Namespace, bar: Bar) -> dict:

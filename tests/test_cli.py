@@ -93,3 +93,13 @@ def test_bench_accuracy_lists_the_methods(run):
     rows = run("bench", "accuracy")[1]["rows"]
     assert [r["method"] for r in rows] == ["LMEraser", "nearest cluster only", "mixed clusters only", "one prompt on all data"]
     assert all(0 <= r["test"] <= 1 for r in rows)
+
+
+def test_audit_attacks_three_models(run):
+    status, result, _ = run("audit", "--count", "4", "--shadows", "2")
+    assert status == 0
+    assert result["forgotten"] == 4
+    assert [(r["attack"], r["model"]) for r in result["results"]] == [
+        (attack, model) for attack in ("likelihood ratio", "loss threshold") for model in ("before", "after", "control")
+    ]
+    assert run("audit", "--count", "4", "--shadows", "7")[0] == 2
