@@ -123,12 +123,15 @@ class Ledger:
         self._checkpoint()
 
     def pending(self) -> Pending | None:
-        """Return the request under way, if any."""
+        """Return the request under way, if any; raises StoreError when its ids are gone."""
         with self._mapped():
             row = self._db.execute("SELECT request, ids, salt FROM pending ORDER BY request").fetchone()
         if row is None:
+            last = self.last("accepted", "planned", "trained", "committed", "withdrawn")
+            if last and NEXT[last.state]:
+                raise StoreError(f"{self.path} has lost the ids of request {last.request}, which is not finished. Restore the file.")
             return None
-        events = [e for e in self.events() if e.request == row[0]]
+        events = self._events("WHERE request = ? ORDER BY seq", row[0])
         if not events:
             raise StoreError(f"{self.path} holds ids for request {row[0]}, which was never accepted. Restore the file.")
         facts = {e.state: e.data for e in events}
@@ -136,8 +139,16 @@ class Ledger:
 
     def events(self) -> tuple[Event, ...]:
         """Return all rows of the chain, oldest first."""
+        return self._events("ORDER BY seq")
+
+    def last(self, *states: str) -> Event | None:
+        """Return the newest row with one of the states."""
+        found = self._events(f"WHERE state IN ({','.join('?' * len(states))}) ORDER BY seq DESC LIMIT 1", *states)
+        return found[0] if found else None
+
+    def _events(self, which: str, *values) -> tuple[Event, ...]:
         with self._mapped():
-            rows = self._db.execute("SELECT seq, request, state, time, data, previous, hash FROM events ORDER BY seq").fetchall()
+            rows = self._db.execute(f"SELECT seq, request, state, time, data, previous, hash FROM events {which}", values).fetchall()
         try:
             return tuple(Event(*row[:4], json.loads(row[4]), *row[5:]) for row in rows)
         except (TypeError, ValueError) as error:
@@ -153,6 +164,8 @@ class Ledger:
         end = (events[-1].seq, events[-1].hash) if events else (0, GENESIS)
         if head != [end]:
             problems.append(f"the ledger's head says {head[:2]}, but its last row is {end[0]} with hash {end[1][:12]}")
+        lost = {e.request for e in events if e.request} - {e.request for e in events if not NEXT.get(e.state, {""})}
+        problems += [f"the ids of request {n}, which is not finished, are gone" for n in sorted(lost - {row[0] for row in pending})]
         return tuple(problems + [p for row in pending for p in _broken_pending(row, events)])
 
     def _check_order(self, request: int, state: str) -> None:

@@ -108,9 +108,11 @@ def _broken_untouched(workspace: Workspace) -> Iterator[str]:
 
 def _overview(workspace: Workspace) -> dict:
     states = [e.state for e in workspace.ledger.events()]
+    event = workspace.ledger.last("created", "trained", "rebuilt")
+    recorded = event.data if event else {}
     return {
-        "root": workspace.recorded()["root"] if states else None,
-        "samples": workspace.recorded()["samples"] if states else None,
+        "root": recorded.get("root"),
+        "samples": recorded.get("samples"),
         "states": len(list(workspace.store.keys())),
         "rows": len(states),
         "receipts": states.count("committed"),

@@ -204,7 +204,10 @@ class Workspace:
 
     def recorded(self) -> dict:
         """Return what the ledger says of the model as it should be: root, samples, versions."""
-        return [e.data for e in self.ledger.events() if e.state in ("created", "trained", "rebuilt")][-1]
+        event = self.ledger.last("created", "trained", "rebuilt")
+        if event is None:
+            raise StoreError(f"{self.ledger.path} does not say that a workspace was made here. Restore it from a copy.")
+        return event.data
 
     def versions(self) -> dict[str, str]:
         """Return what decides a state's bytes here: device, instruction set, library versions."""
@@ -306,7 +309,7 @@ class Workspace:
         untouched = set(self.eraser.keys_) - retrained
         if keys_digest(untouched) != planned["untouched_digest"]:  # libraries changed between crash and restart: all was trained again
             retrained, untouched = set(self.eraser.keys_), set()
-        earlier = self.receipts()
+        earlier = self.ledger.last("committed")
         return Receipt(
             request=pending.request,
             accepted=pending.accepted,
@@ -325,7 +328,7 @@ class Workspace:
             versions=self.versions(),
             hardware=hardware(),
             backbone=self.eraser.backbone_.fingerprint,
-        ).after(earlier[-1] if earlier else None)
+        ).after(earlier and Receipt.from_json(earlier.data["receipt"]))
 
     def _facts(self, outcome: Outcome | None = None) -> dict:
         """What `created`, `trained` and `rebuilt` record of the model."""

@@ -1,0 +1,183 @@
+"""A process that forgets is killed without warning; whatever the moment, nothing is lost, applied twice or left behind.
+
+LMERASER_KILLS sets how many random moments (8; 200 with -m long).
+"""
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.eraser import LMEraser
+from core.receipts import check_chain, opens
+from core.workspace import LEDGER, Workspace
+from conftest import tiny_config
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+ROOT = Path(__file__).resolve().parents[1]
+SALT = bytes(range(100, 132))
+
+
+class Zygote:
+    """The process of tests/kill_zygote.py."""
+
+    def __init__(self):
+        environment = {
+            **os.environ,
+            "CUDA_VISIBLE_DEVICES": "",
+            "OMP_NUM_THREADS": "1",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "tests")]),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "tests" / "kill_zygote.py")],
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout.readline() == "ready\n"
+
+    def run(self, root: Path, ids=(), **kill) -> dict:
+        job = {"root": str(root), "ids": list(ids), "salt": SALT.hex(), **kill}
+        self.process.stdin.write(json.dumps(job) + "\n")
+        self.process.stdin.flush()
+        answer = json.loads(self.process.stdout.readline())
+        assert not answer["failed"]
+        return answer
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        self.process.wait(20)
+        self.process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def zygote():
+    zygote = Zygote()
+    yield zygote
+    zygote.close()
+
+
+def needles(workspace: Workspace, ids) -> list[bytes]:
+    """Everything of a sample that could lie about: id, digest, pixels, feature, trunk activations, and the request's salt."""
+    samples = workspace.eraser.samples_
+    found = [SALT, SALT.hex().encode()]
+    inputs = workspace.eraser.prepare_members(samples.rows(ids))
+    for row, feature, trunk in zip(samples.rows(ids), inputs.features, inputs.values, strict=True):
+        digest = samples.digests[row]
+        found += [digest.encode(), bytes.fromhex(digest), samples.images[row].tobytes(), feature.tobytes(), trunk.tobytes()]
+    return found
+
+
+def residue(root: Path, wanted: list[bytes]) -> list[str]:
+    """Return the files that hold any of the byte strings."""
+    files = [p for p in root.rglob("*") if p.is_file()]
+    return [p.name for p in files if any(needle in p.read_bytes() for needle in wanted)]
+
+
+def requests_recorded(root: Path, scratch: Path) -> int:
+    """Return how many requests a ledger holds, from a copy, so that looking changes nothing."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    for name in LEDGER:
+        if (root / name).exists():
+            shutil.copy(root / name, scratch / name)
+    connection = sqlite3.connect(scratch / LEDGER[0])
+    try:
+        return connection.execute("SELECT COUNT(*) FROM events WHERE state = 'accepted'").fetchone()[0]
+    finally:
+        connection.close()
+
+
+def check_restart(root: Path, ids, wanted: list[bytes], remaining, recorded: int, requests: int) -> None:
+    """Open after a kill: a recorded request is complete without being asked again, an unrecorded one did nothing."""
+    with Workspace.open(root) as workspace:
+        assert len(workspace.receipts()) == recorded
+        if recorded < requests:
+            assert set(ids) <= set(workspace.eraser.samples_.ids)
+            workspace.forget(ids, salt=SALT)
+        receipts = workspace.receipts()
+        assert len(receipts) == requests
+        assert all(opens(receipts[-1], SALT, i) for i in ids)
+        assert receipts[-1].samples == len(remaining)
+        assert check_chain(receipts) == workspace.ledger.verify_chain() == ()
+        assert workspace.ledger.pending() is None
+        assert workspace.eraser.root_ == workspace.receipts()[-1].root_after
+        assert workspace.eraser.root_ == LMEraser(tiny_config(), workspace.eraser.backbone_).fit(remaining).root_
+        assert set(workspace.store.keys()) == set(workspace.eraser.keys_)
+        assert residue(root, wanted) == []
+    assert residue(root, wanted) == []
+
+
+def kill_round(zygote, root: Path, requests: int, ids, kills: list[dict]) -> int:
+    """Forget ids in a child that is killed, restart it as often as there are kills, then check; return how many took hold."""
+    with Workspace.open(root) as workspace:
+        wanted = needles(workspace, ids)
+        remaining = workspace.eraser.samples_.without(ids)
+    assert residue(root, [wanted[4]]) != []  # the search finds what is there: the sample's pixels
+    killed = sum(zygote.run(root, ids, **kill)["killed"] for kill in kills)
+    recorded = requests_recorded(root, root.parent / "copy")
+    check_restart(root, ids, wanted, remaining, recorded, requests)
+    return killed
+
+
+@pytest.fixture
+def workspace_root(tmp_path, digits, backbone):
+    def make(n: int) -> Path:
+        Workspace.create(tmp_path / "w", digits.train.take(np.arange(n)), tiny_config(), backbone).close()
+        return tmp_path / "w"
+
+    return make
+
+
+def unkilled(zygote, root: Path, ids) -> dict:
+    """Run one request to its end on a copy, for its time and its number of operations."""
+    copy = root.parent / "unkilled"
+    shutil.copytree(root, copy)
+    return zygote.run(copy, ids)
+
+
+def random_kills(zygote, root: Path, rounds: int) -> int:
+    rng = np.random.default_rng(int.from_bytes(os.urandom(4)) if rounds > 20 else 4)
+    with Workspace.open(root) as workspace:
+        ids = [workspace.eraser.samples_.ids[i] for i in rng.permutation(len(workspace.eraser.samples_))]
+    whole = unkilled(zygote, root, ids[:1])["seconds"]
+    killed = 0
+    for number in range(rounds):
+        kills = [{"after": float(rng.uniform(0, whole))} for _ in range(1 + number % 2)]
+        killed += kill_round(zygote, root, number + 1, [ids[number]], kills)
+    return killed
+
+
+def test_killed_at_random_moments(zygote, workspace_root):
+    assert random_kills(zygote, workspace_root(60), int(os.environ.get("LMERASER_KILLS", "8"))) > 0
+
+
+@pytest.mark.long
+def test_killed_at_200_random_moments(zygote, workspace_root):
+    assert random_kills(zygote, workspace_root(300), int(os.environ.get("LMERASER_KILLS", "200"))) >= 100
+
+
+def kills_at_operations(zygote, root: Path, every: int) -> None:
+    with Workspace.open(root) as workspace:
+        ids = list(workspace.eraser.samples_.ids)
+    total = unkilled(zygote, root, ids[:1])["operations"]
+    assert total > 30
+    for number, at in enumerate(range(total - 1, 0, -every)):
+        assert kill_round(zygote, root, number + 1, [ids[number]], [{"at": at}]) == 1
+
+
+def test_killed_before_chosen_operations(zygote, workspace_root):
+    kills_at_operations(zygote, workspace_root(60), every=10)
+
+
+@pytest.mark.long
+def test_killed_before_every_operation(zygote, workspace_root):
+    kills_at_operations(zygote, workspace_root(300), every=1)

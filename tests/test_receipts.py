@@ -1,0 +1,106 @@
+import json
+import random
+from dataclasses import replace
+
+import pytest
+
+from core.errors import DataError
+from core.receipts import Receipt, check_chain, commit_to, keys_digest, opens
+
+A, B, C = "a" * 64, "b" * 64, "c" * 64
+SALT = bytes(32)
+IDS = ("1" * 64 + "-0", "2" * 64 + "-0")
+
+
+def receipt(request: int = 1, previous: Receipt | None = None) -> Receipt:
+    return Receipt(
+        request=request,
+        accepted="2026-01-01T00:00:00.000+00:00",
+        committed="2026-01-01T00:00:01.000+00:00",
+        commitments=commit_to(SALT, IDS),
+        root_before=A,
+        root_after=B,
+        affected=(A,),
+        retrained=(B,),
+        untouched=1,
+        untouched_digest=keys_digest([C]),
+        samples=10,
+        sample_passes=24,
+        seconds={"train": 0.1, "total": 0.30000000000000004},
+        resumed=False,
+        versions={"torch": "2"},
+        hardware={"cores": "2"},
+        backbone=C,
+    ).after(previous)
+
+
+def chain(n: int) -> list[Receipt]:
+    receipts = []
+    for number in range(1, n + 1):
+        receipts.append(receipt(number, receipts[-1] if receipts else None))
+    return receipts
+
+
+def test_a_receipt_is_read_back_as_it_was():
+    one = receipt()
+    assert Receipt.from_json(json.dumps(one.to_json())) == one
+    assert Receipt.from_json(one.to_json()).hash == one.hash
+
+
+def test_no_id_and_no_salt_is_in_it():
+    text = json.dumps(receipt().to_json())
+    assert not any(i in text or i.split("-")[0] in text for i in IDS)
+    assert SALT.hex() not in text.replace(A, "").replace(B, "")
+
+
+def test_commitments_open_with_the_salt_alone():
+    assert opens(receipt(), SALT, IDS[0])
+    assert not opens(receipt(), SALT, "3" * 64 + "-0")
+    assert not opens(receipt(), b"another salt....", IDS[0])
+    assert commit_to(SALT, IDS) == commit_to(SALT, reversed(IDS))
+
+
+@pytest.mark.parametrize("field", [f for f in receipt().to_json() if f not in ("hash", "schema")])
+def test_an_altered_field_is_found(field):
+    data = receipt(2, receipt(1)).to_json()
+    old = data[field]
+    changed = {bool: lambda: not old, int: lambda: old + 1, str: lambda: old[:-1] + ("d" if old[-1] != "d" else "e")}
+    data[field] = changed.get(type(old), lambda: {} if isinstance(old, dict) else [])()
+    with pytest.raises(DataError, match="altered"):
+        Receipt.from_json(data)
+
+
+def test_a_chain_holds_and_says_where_it_breaks():
+    receipts = chain(4)
+    assert check_chain(receipts) == check_chain([]) == ()
+    assert check_chain(receipts[1:])[0].startswith("receipt 2 follows")
+    assert "receipt 3" in check_chain([receipts[0], *receipts[2:]])[0]
+    assert len(check_chain([receipts[1], receipts[0]])) >= 2
+    forged = [receipts[0], replace(receipts[1], samples=9), *receipts[2:]]
+    assert check_chain(forged) == (f"receipt 3 follows {receipts[1].hash[:12]}, but the one before it has {forged[1].hash[:12]}",)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "3", '"x"', "{}", b"\xff\xfe", "[" * 100_000, '{"hash": NaN}'])
+def test_what_is_no_receipt_is_refused(text):
+    with pytest.raises(DataError):
+        Receipt.from_json(text)
+
+
+def test_another_schema_is_refused():
+    data = replace(receipt(), schema=2).to_json()
+    with pytest.raises(DataError, match="schema 2"):
+        Receipt.from_json(data)
+
+
+def test_malformed_receipts_are_refused_with_the_projects_own_error():
+    rng, whole = random.Random(0), receipt().to_json()
+    values = [None, -1, 1.5, 2**70, True, "", "x", "é\x00", [], [1], {}, {"a": None}, {"a": float("inf")}, [A] * 3, "f" * 64]
+    for _ in range(1000):
+        data, field = dict(whole), rng.choice([*whole, "extra"])
+        if rng.random() < 0.2:
+            data.pop(field, None)
+        else:
+            data[field] = rng.choice(values)
+        if data != whole:
+            with pytest.raises(DataError):
+                Receipt.from_json(data)
