@@ -1,4 +1,4 @@
-"""The command line: `python -m core fit | forget | verify | audit | bench | layout | pretrain`.
+"""The command line: `python -m core fit | forget | verify | ledger | audit | bench | layout | pretrain`.
 
 Parses, calls the engine, prints. With --json exactly one object goes to standard output; progress goes to standard error.
 """
@@ -13,7 +13,7 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from core.errors import LMEraserError
+from core.errors import InputError, LMEraserError
 from core.types import EraserConfig, Progress
 
 
@@ -28,8 +28,15 @@ def build_parser() -> argparse.ArgumentParser:
     ):
         command = commands.add_parser(name, help=text)
         add_model_options(command)
+        add_workspace_options(command)
         if name != "fit":
             add_request_options(command)
+    text = "with --workspace: train request N's result anew in another process"
+    commands.choices["verify"].add_argument("--replay", type=int, metavar="N", help=text)
+    ledger = commands.add_parser("ledger", help="a workspace's requests, or one receipt")
+    add_workspace_options(ledger, required=True)
+    ledger.add_argument("--receipt", type=int, metavar="N", help="print this receipt")
+    ledger.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     commands.choices["forget"].add_argument("--full", action="store_true", help="also measure full retraining")
     audit = commands.add_parser("audit", help="membership inference: before a request, after it, and on the retrained control")
     add_model_options(audit)
@@ -61,6 +68,12 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--workers", type=int, help="processes (default: one a core)")
     command.add_argument("--cache", type=Path, default=default_cache(), help="where fitted states are kept")
     command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+
+
+def add_workspace_options(command: argparse.ArgumentParser, required: bool = False) -> None:
+    text = "folder of data, states and ledger: fit makes it; forget and verify use what it holds instead of the data and model options"
+    command.add_argument("--workspace", type=Path, required=required, metavar="DIR", help=text)
+    command.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so long while another process uses the workspace")
 
 
 def add_request_options(command: argparse.ArgumentParser) -> None:
@@ -153,6 +166,10 @@ def run_fit(args: argparse.Namespace, bar: Bar) -> dict:
     from core.metrics import evaluate
 
     data = load_data(args)
+    if args.workspace:
+        from core.workspace_commands import fit_workspace
+
+        return fit_workspace(args, data.name, data.train, configuration(args), bar)
     eraser = fitted(args, data, bar)
     outcome, report = eraser.outcome_, evaluate(eraser, data.test)
     return {
@@ -184,6 +201,10 @@ def request(args: argparse.Namespace, bar: Bar):
 
 def run_forget(args: argparse.Namespace, bar: Bar) -> dict:
     from core.metrics import evaluate
+    from core.workspace_commands import forget_in_workspace
+
+    if args.workspace:
+        return forget_in_workspace(args, bar)
 
     data, eraser, ids = request(args, bar)
     gone = data.train.take(data.train.rows(ids))
@@ -215,7 +236,12 @@ def full_passes(eraser) -> int:
 
 def run_verify(args: argparse.Namespace, bar: Bar) -> dict:
     from core.cleanroom import clean_room, untouched_equal
+    from core.workspace_commands import check_workspace
 
+    if args.workspace:
+        return check_workspace(args, bar)
+    if args.replay is not None:
+        raise InputError(f"Request {args.replay} can be replayed only in the workspace that holds it. Name it with --workspace.")
     data, eraser, ids = request(args, bar)
     plan = eraser.plan(ids)
     eraser.forget(plan, progress=bar)
@@ -231,6 +257,12 @@ def run_verify(args: argparse.Namespace, bar: Bar) -> dict:
         "untouched": len(plan.untouched),
         "untouched_equal": untouched,
     }
+
+
+def run_ledger(args: argparse.Namespace, bar: Bar) -> dict:
+    from core.workspace_commands import show_ledger
+
+    return show_ledger(args)
 
 
 def run_audit(args: argparse.Namespace, bar: Bar) -> dict:
@@ -290,6 +322,7 @@ def main(argv: list[str] | None = None) -> int:
         bar.close()
         print(f"error: {error}", file=sys.stderr)
         return 2
+    bar.close()
     print(json.dumps(result, indent=None if getattr(args, "json", False) else 2, allow_nan=False))
     return 0 if result.get("equal", True) and result.get("untouched_equal", True) else 1
 

@@ -1,0 +1,57 @@
+import json
+
+import pytest
+
+from conftest import TINY, tiny_config
+from core import __main__ as cli
+from core import presets
+from core.backbone import load_backbone
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Run a command on a workspace of 60 digits with the tiny backbone; return its exit status, its output and its errors."""
+    monkeypatch.setitem(presets.PRESETS, "fast", tiny_config())
+    monkeypatch.setattr("core.backbone.load_backbone", lambda name, device: load_backbone(TINY, device))
+    folder = str(tmp_path / "w")
+
+    def call(command, *words):
+        options = [] if command == "ledger" else ["--limit", "60", "--workers", "1", "--device", "cpu"]
+        status = cli.main([command, *options, "--workspace", folder, "--json", *words])
+        out, err = capsys.readouterr()
+        return status, (json.loads(out) if out else None), err
+
+    return call
+
+
+def test_a_workspace_from_fit_to_verify(run):
+    status, made, _ = run("fit")
+    assert (status, made["n"]) == (0, 60)
+    status, first, _ = run("forget", "--count", "3", "--seed", "1")
+    assert status == 0
+    assert first["receipt"]["root_before"] == made["root"]
+    second = run("forget", "--label", "7")[1]
+    assert second["receipt"]["previous"] == first["receipt"]["hash"]
+    status, report, _ = run("verify")
+    assert (status, report["problems"], report["root"]) == (0, [], second["receipt"]["root_after"])
+    ledger = run("ledger")[1]
+    assert [(r["request"], r["state"]) for r in ledger["requests"]] == [(1, "committed"), (2, "committed")]
+    assert run("ledger", "--receipt", "2")[1] == second["receipt"]
+
+
+def test_errors_are_said_in_a_sentence(run, tmp_path):
+    assert "is not a workspace" in run("verify")[2]
+    assert run("fit")[0] == 0
+    assert "workspace already" in run("fit")[2]
+    assert "There is no receipt 4" in run("ledger", "--receipt", "4")[2]
+    assert "Request 3 cannot be replayed" in run("verify", "--replay", "3")[2]
+    part = next((tmp_path / "w" / "samples").iterdir())
+    part.write_bytes(part.read_bytes()[:-1])
+    status, report, _ = run("verify")
+    assert status == 1
+    assert "damaged" in report["problems"][0]
+
+
+def test_a_replay_needs_a_workspace(capsys):
+    assert cli.main(["verify", "--replay", "1"]) == 2
+    assert "--workspace" in capsys.readouterr().err
