@@ -46,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
     bench.add_argument("what", choices=("features", "forget", "accuracy"))
     add_model_options(bench)
     bench.add_argument("--requests", type=int, default=20, help="bench forget: how many requests of one random sample")
+    bench.add_argument("--features", default="embedded,random,pixels", help="bench features: which features")
     bench.add_argument("--datasets", default="digits,cifar10,gtsrb,madbase", help="bench features: comma-separated")
     layout = commands.add_parser("layout", help="compute a data set's map layout into assets/")
     add_model_options(layout)
@@ -278,7 +279,7 @@ def run_bench(args: argparse.Namespace, bar: Bar) -> dict:
     from core import bench
 
     if args.what == "features":
-        return bench.bench_features(args.datasets.split(","), args.data_dir, args.limit)
+        return bench.bench_features(args.datasets.split(","), args.features.split(","), args.data_dir, args.limit)
     data = load_data(args)
     eraser = fitted(args, data, bar)
     result = bench.bench_forget(data, eraser, args.requests, bar) if args.what == "forget" else bench.bench_accuracy(data, eraser, bar)
