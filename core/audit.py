@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
+from core.baselines import cluster_job
 from core.eraser import LMEraser, checked_ids
 from core.errors import InputError
 from core.executors import InlineExecutor
@@ -232,17 +233,9 @@ def halves(n: int, shadows: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _shadow_job(pool: Pool, before: LMEraser, rows: np.ndarray, name: str) -> ClusterJob:
-    return ClusterJob(
-        key=hashlib.sha256(f"audit {name} {pool.key}".encode()).hexdigest(),
-        backbone=before.backbone_.spec,
-        device=str(before.backbone_.device),
-        inputs=pool.inputs.values[rows],
-        features=pool.inputs.features[rows],
-        labels=pool.labels[rows],
-        num_classes=len(before.samples_.classes),
-        prompt=before.config_.prompt,
-        train=before.config_.train,
-    )
+    inputs = Inputs(tuple(np.array(pool.inputs.digests)[rows]), pool.inputs.features[rows], pool.inputs.values[rows])
+    key = hashlib.sha256(f"audit {name} {pool.key}".encode()).hexdigest()
+    return cluster_job(key, inputs, pool.labels[rows], len(before.samples_.classes), before.backbone_, before.config_)
 
 
 def shadow_confidences(before: LMEraser, pool: Pool, inside: np.ndarray, seed: int, cancel=None) -> np.ndarray:

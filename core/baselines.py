@@ -1,13 +1,140 @@
-"""What LMEraser is compared with: one prompt on all data. Full retraining is `LMEraser.full_retraining`.
+"""What LMEraser is compared with, under one contract: `fit`, `forget`, `predict_proba`, and what each cost.
 
-Same data, backbone, optimizer and machine; only what the method changes differs.
+Same data, backbone, optimizer, step budget and machine; only what the method changes differs. Exact: LMEraser itself, full refit,
+one prompt on all data (which refits), SISA (Bourtoule et al., arXiv 1912.03817). Approximate, and said to be so: fine-tuning on
+what is retained, gradient ascent, random labels; they change prompt and head of the one prompt and promise nothing about what
+is left in them. Knows no store, no request log and no page.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+import hashlib
+import math
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
-from core.types import EraserConfig
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from core.backbone import Backbone, load_backbone
+from core.derived import Derived
+from core.environment import reproducible
+from core.eraser import LMEraser, Model, checked_ids, model_root
+from core.errors import InputError
+from core.executors import Executor, InlineExecutor
+from core.prompts import initial_prompt, trunk_block
+from core.serve import ClusterCache, Inputs
+from core.store import MemoryStore
+from core.train import ClusterJob, _spread, batches, head_input
+from core.types import ClusterState, EraserConfig, Outcome, Samples, Seconds
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a fit or a request took; evaluation is not part of it."""
+
+    seconds: Seconds
+    sample_passes: int
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> Cost:
+        return cls(outcome.seconds, outcome.sample_passes)
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """Samples to be classified, with what serving derives from them computed once for all methods."""
+
+    samples: Samples
+    inputs: Inputs
+
+    @classmethod
+    def prepared(cls, eraser: LMEraser, samples: Samples) -> Questions:
+        return cls(samples, replace(eraser.prepare(samples.images), digests=samples.digests))
+
+
+class Method(ABC):
+    """One way to learn and to forget. `samples_` are those in the model; `control` names the method whose model it should equal."""
+
+    name: str
+    exact: bool
+    control: str
+    samples_: Samples
+
+    @abstractmethod
+    def fit(self, samples: Samples) -> Cost:
+        """Learn samples from scratch."""
+
+    @abstractmethod
+    def forget(self, ids) -> Cost:
+        """Forget samples in the method's own way; raises UnknownSampleError, InputError."""
+
+    @abstractmethod
+    def predict_proba(self, questions: Questions) -> np.ndarray:
+        """Return class probabilities (n, classes)."""
+
+    @abstractmethod
+    def fork(self) -> Method:
+        """Return a copy that forgets on its own."""
+
+    def predict(self, questions: Questions) -> np.ndarray:
+        """Return the class index (n,) of each sample."""
+        return self.predict_proba(questions).argmax(1)
+
+
+class _OnEraser(Method):
+    """What methods that keep an LMEraser share. `eraser` may be fitted already."""
+
+    def __init__(self, eraser: LMEraser):
+        self.eraser = eraser
+
+    @property
+    def samples_(self) -> Samples:
+        return self.eraser.samples_
+
+    def fit(self, samples: Samples) -> Cost:
+        return Cost.of(self.eraser.fit(samples).outcome_)
+
+    def predict_proba(self, questions: Questions) -> np.ndarray:
+        return self.eraser.predict_proba(questions.inputs)
+
+
+class Clusters(_OnEraser):
+    """LMEraser: only the clusters that a request touches are trained again."""
+
+    name, exact, control = "LMEraser", True, "full refit"
+
+    def forget(self, ids) -> Cost:
+        return Cost.of(self.eraser.forget(ids))
+
+    def fork(self) -> Clusters:
+        return Clusters(self.eraser.fork())
+
+
+class Refit(_OnEraser):
+    """Fits the same configuration from scratch, features included, on what remains."""
+
+    exact = True
+
+    def __init__(self, eraser: LMEraser, name: str = "full refit"):
+        super().__init__(eraser)
+        self.name = self.control = name
+
+    def forget(self, ids) -> Cost:
+        remaining = self.samples_.without(checked_ids(ids))
+        self.eraser = unfitted(self.eraser)
+        return self.fit(remaining)
+
+    def fork(self) -> Refit:
+        return Refit(self.eraser.fork(), self.name)
+
+
+def unfitted(eraser: LMEraser) -> LMEraser:
+    """Return an eraser of the same configuration that knows nothing, with a store of its own."""
+    return LMEraser(eraser.config, eraser.backbone, MemoryStore(), eraser.executor)
 
 
 def one_prompt(config: EraserConfig, clusters: int) -> EraserConfig:
@@ -17,4 +144,288 @@ def one_prompt(config: EraserConfig, clusters: int) -> EraserConfig:
         partition=replace(config.partition, method="hierarchical", clusters=1, cap=None),
         train=replace(config.train, steps=config.train.steps * clusters),
         serve=replace(config.serve, mix=1),
+    )
+
+
+# Training that goes on from a state
+
+
+def tuned(job: ClusterJob, start: ClusterState | None = None, rows: np.ndarray | None = None, ascend: bool = False) -> ClusterState:
+    """Train as `train_cluster` does, but on from `start` if given, and on some `rows` of the job only.
+
+    The head's input is centered and scaled by all of the job. With `ascend` the loss is made larger, until it is that of chance.
+    """
+    began = time.perf_counter()
+    with reproducible():
+        backbone = load_backbone(job.backbone, job.device)
+        rng = torch.Generator().manual_seed(int(job.key[:15], 16))
+        prompt, weight, bias = _start(job, backbone, start, rng)
+        forward = head_input(job.prompt, job.train, backbone, job.inputs, job.features)
+        center, scale = _spread(forward, prompt, len(job.labels))
+        weight, bias = weight * scale, bias + weight @ center
+        parameters = [p.detach().requires_grad_() for p in (prompt, weight, bias)]
+        losses, passes = _steps(job, forward, center, scale, parameters, rng, np.arange(len(job.labels)) if rows is None else rows, ascend)
+        prompt, weight, bias = (p.detach() for p in parameters)
+        weight = weight / scale
+        tensors = {"prompt": prompt, "head.weight": weight, "head.bias": bias - weight @ center}
+    arrays = {name: t.cpu().numpy().copy() for name, t in tensors.items()}
+    return ClusterState(arrays, tuple(losses), time.perf_counter() - began, passes)
+
+
+def _start(job: ClusterJob, backbone: Backbone, start: ClusterState | None, rng: torch.Generator) -> list[torch.Tensor]:
+    if start is not None:
+        return [torch.tensor(start.tensors[n], device=backbone.device) for n in ("prompt", "head.weight", "head.bias")]
+    width = job.features.shape[1] * job.train.use_features + backbone.dim
+    prompt = initial_prompt(job.prompt, backbone, rng)
+    return [prompt, torch.zeros(job.num_classes, width, device=backbone.device), torch.zeros(job.num_classes, device=backbone.device)]
+
+
+def _steps(job: ClusterJob, forward: Callable, center, scale, parameters, rng, rows: np.ndarray, ascend: bool) -> tuple[list[float], int]:
+    prompt, weight, bias = parameters
+    groups = [
+        {"params": [prompt], "lr": job.train.prompt_lr, "weight_decay": 0.0},
+        {"params": [weight, bias], "lr": job.train.head_lr, "weight_decay": job.train.weight_decay},
+    ]
+    optimizer = torch.optim.AdamW(groups)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, job.train.steps)
+    labels, rows = torch.from_numpy(job.labels).to(prompt.device), torch.from_numpy(rows)
+    losses, passes = [], 0
+    for chosen in batches(len(rows), job.train, rng):
+        batch = rows[chosen]
+        loss = F.cross_entropy(F.linear((forward(prompt, batch) - center) / scale, weight, bias), labels[batch])
+        losses.append(float(loss.detach()))
+        passes += len(batch)
+        if ascend and losses[-1] >= math.log(job.num_classes):
+            break
+        (-loss if ascend else loss).backward()
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad(set_to_none=True)
+    return losses, passes
+
+
+# SISA
+
+
+@dataclass(frozen=True, eq=False)
+class ShardJob:
+    """A shard's data in ascending order of digest, each row's slice, and the checkpoint to go on from, before slice `first`."""
+
+    cluster: ClusterJob
+    slices: np.ndarray
+    first: int
+    count: int
+    start: ClusterState | None
+
+    @property
+    def device(self) -> str:
+        return self.cluster.device
+
+
+def train_shard(job: ShardJob) -> list[ClusterState | None]:
+    """Train slice after slice, each on all data up to it, and return the state after each from `first` on; None before any data."""
+    states, state = [], job.start
+    for stage in range(job.first, job.count):
+        rows = np.flatnonzero(job.slices <= stage)
+        state = tuned(_prefix(job.cluster, rows, stage), state) if len(rows) else None
+        states.append(state)
+    return states
+
+
+def _prefix(job: ClusterJob, rows: np.ndarray, stage: int) -> ClusterJob:
+    """Return the job of some rows; its randomness knows their number, but nothing of later slices."""
+    key = hashlib.sha256(f"{stage} {len(rows)} {job.key}".encode()).hexdigest()
+    return replace(job, key=key, inputs=job.inputs[rows], features=job.features[rows], labels=job.labels[rows])
+
+
+class Sisa(Method):
+    """Random shards by digest, each cut into slices with a checkpoint after each; the shards' probabilities are averaged.
+
+    A shard has the step budget of a cluster, spread over its slices. Forgetting goes back to the checkpoint before the first
+    slice it touches. Shard and slice are a sample's own affair, so the result is that of a fit on what remains.
+    """
+
+    name, exact, control = "SISA", True, "SISA"
+
+    def __init__(self, config: EraserConfig, backbone: Backbone, executor: Executor | None, shards: int, slices: int = 4):
+        self.config = replace(config, train=replace(config.train, steps=max(1, config.train.steps // slices)))
+        self.backbone, self.executor, self.shards, self.slices = backbone, executor or InlineExecutor(), shards, slices
+
+    def fit(self, samples: Samples) -> Cost:
+        self._derived = Derived(self.backbone, trunk_block(self.config.prompt, self.backbone), self.executor)
+        self._cache = ClusterCache()
+        self.checkpoints_: dict[int, list[ClusterState | None]] = {}
+        setup = self._derived.ensure(samples, trunk=True)
+        return self._advance(samples, {int(s): 0 for s in np.unique(self._place(samples.digests)[0])}, setup)
+
+    def forget(self, ids) -> Cost:
+        gone = self.samples_.take(self.samples_.rows(checked_ids(ids)))
+        shard, piece = self._place(gone.digests)
+        first = {int(s): int(piece[shard == s].min()) for s in np.unique(shard)}
+        cost = self._advance(self.samples_.without(ids), first, 0.0)
+        self._derived.drop(set(gone.digests) - set(self.samples_.digests))
+        return cost
+
+    def predict_proba(self, questions: Questions) -> np.ndarray:
+        votes = [self._vote(shard, states[-1], questions.inputs) for shard, states in self.checkpoints_.items() if states[-1] is not None]
+        return np.mean(votes, 0) if votes else np.full((len(questions.samples), len(self.samples_.classes)), 1 / len(self.samples_.classes))
+
+    def fork(self) -> Sisa:
+        copy = Sisa(self.config, self.backbone, self.executor, self.shards, self.slices)
+        copy.config, copy.samples_, copy.checkpoints_ = self.config, self.samples_, dict(self.checkpoints_)
+        copy._derived, copy._cache = self._derived.fork(), self._cache.fork()
+        return copy
+
+    def _place(self, digests) -> tuple[np.ndarray, np.ndarray]:
+        """Return shard and slice (n,) of each digest."""
+        shard = np.array([int(d[-12:], 16) % self.shards for d in digests], np.int64)
+        return shard, np.array([int(d[:8], 16) % self.slices for d in digests], np.int64)
+
+    def _advance(self, samples: Samples, first: dict[int, int], setup: float) -> Cost:
+        began, passes = time.perf_counter(), 0
+        self.samples_ = samples
+        jobs = self._jobs(samples, first)
+        for i, states in self.executor.map(train_shard, list(jobs.values())):
+            shard = list(jobs)[i]
+            self.checkpoints_[shard] = self.checkpoints_.get(shard, [])[: first[shard]] + states
+            passes += sum(s.sample_passes for s in states if s is not None)
+        return Cost(Seconds(setup=setup, train=time.perf_counter() - began), passes)
+
+    def _jobs(self, samples: Samples, first: dict[int, int]) -> dict[int, ShardJob]:
+        digests = samples.digests
+        home, piece = self._place(digests)
+        jobs = {}
+        for shard, stage in first.items():
+            rows = np.array(sorted(np.flatnonzero(home == shard), key=digests.__getitem__), np.int64)
+            key = hashlib.sha256(f"sisa {shard} of {self.shards}".encode()).hexdigest()
+            members = samples.take(rows)
+            job = cluster_job(key, self._inputs(members), members.labels, len(samples.classes), self.backbone, self.config)
+            start = self.checkpoints_[shard][stage - 1] if stage else None
+            jobs[shard] = ShardJob(job, piece[rows], stage, self.slices, start)
+        return jobs
+
+    def _inputs(self, samples: Samples) -> Inputs:
+        values = samples.images if self._derived.block is None else self._derived.trunks(samples.digests)
+        return Inputs(samples.digests, self._derived.features(samples.digests), values)
+
+    def _vote(self, shard: int, state: ClusterState, inputs: Inputs) -> np.ndarray:
+        key = f"{shard} {state.digest}"
+        return np.exp(self._cache.log_proba(key, state, inputs, np.arange(len(inputs)), self.backbone, self.config))
+
+
+# Approximate methods
+
+
+Change = Callable[[LMEraser, ClusterState, np.ndarray], ClusterState]
+SHARE = 0.05  # of the one prompt's step budget
+RATE = 0.1  # of its learning rates
+
+
+class Approximate(_OnEraser):
+    """Changes the one prompt and head instead of training them again; the global head, if any, is unlearned exactly.
+
+    Nothing says that what was forgotten has left the prompt and head: that is what an audit is for. `eraser` has one cluster.
+    """
+
+    exact, control = False, "one prompt"
+
+    def __init__(self, eraser: LMEraser, name: str, change: Change):
+        super().__init__(eraser)
+        self.name, self.change = name, change
+
+    def forget(self, ids) -> Cost:
+        began = time.perf_counter()
+        gone = self.samples_.rows(checked_ids(ids))
+        if len(gone) == len(self.samples_):
+            raise InputError(f"All {len(gone)} samples would go, and {self.name} needs some that remain. Leave at least one.")
+        state = self.change(self.eraser, next(iter(self.eraser.states_.values())), gone)
+        self._put(state, gone)
+        return Cost(Seconds(train=time.perf_counter() - began), state.sample_passes)
+
+    def fork(self) -> Approximate:
+        return Approximate(self.eraser.fork(), self.name, self.change)
+
+    def _put(self, state: ClusterState, gone: np.ndarray) -> None:
+        model = self.eraser.model_
+        leaving = model.samples.take(gone)
+        head = model.head and model.head.changed(self.eraser.prepare_members(gone).features, leaving.labels, -1)
+        partition = replace(model.partition, assignment=np.delete(model.partition.assignment, gone), anchors=np.empty(0, np.int64))
+        key = hashlib.sha256(f"{self.name} {state.digest} {model.keys[0]}".encode()).hexdigest()
+        root = model_root((key,), {key: state}, partition, head)
+        self.eraser.model_ = Model(model.samples.without(leaving.ids), partition, (key,), {key: state}, head, root)
+
+
+def fine_tune(eraser: LMEraser, state: ClusterState, gone: np.ndarray) -> ClusterState:
+    """Go on for a few steps with what is retained, and hope that the rest fades (catastrophic forgetting)."""
+    return tuned(_short_job(eraser, np.delete(np.arange(len(eraser.samples_)), gone), "fine-tune"), state)
+
+
+def gradient_ascent(eraser: LMEraser, state: ClusterState, gone: np.ndarray) -> ClusterState:
+    """Raise the loss on what is forgotten, until it is that of chance (the negative gradient of arXiv 1911.04933)."""
+    return tuned(_short_job(eraser, np.arange(len(eraser.samples_)), "ascent"), state, gone, ascend=True)
+
+
+def random_labels(eraser: LMEraser, state: ClusterState, gone: np.ndarray) -> ClusterState:
+    """Learn wrong labels for what is forgotten, beside as many retained samples with their own (Graves et al., arXiv 2010.10981)."""
+    job = _short_job(eraser, np.arange(len(eraser.samples_)), "labels")
+    rng = np.random.default_rng(int(job.key[:15], 16))
+    labels = job.labels.copy()
+    labels[gone] = (labels[gone] + rng.integers(1, max(2, job.num_classes), len(gone))) % job.num_classes
+    retained = np.delete(np.arange(len(labels)), gone)
+    beside = rng.choice(retained, min(len(gone), len(retained)), replace=False)
+    return tuned(replace(job, labels=labels), state, np.concatenate([gone, beside]))
+
+
+def _short_job(eraser: LMEraser, rows: np.ndarray, name: str) -> ClusterJob:
+    train = eraser.config_.train
+    steps = max(1, round(train.steps * SHARE))
+    config = replace(
+        eraser.config_, train=replace(train, steps=steps, prompt_lr=train.prompt_lr * RATE, head_lr=train.head_lr * RATE, weight_decay=0.0)
+    )
+    samples = eraser.samples_.take(rows)
+    key = hashlib.sha256(f"{name} {eraser.keys_[0]}".encode()).hexdigest()
+    return cluster_job(key, eraser.prepare_members(rows), samples.labels, len(samples.classes), eraser.backbone_, config)
+
+
+CHANGES: dict[str, Change] = {"fine-tune on retained": fine_tune, "gradient ascent": gradient_ascent, "random labels": random_labels}
+METHODS = ("LMEraser", "full refit", "SISA", "one prompt", *CHANGES)
+
+
+def build_methods(eraser: LMEraser, names=METHODS) -> list[Method]:
+    """Return fitted methods on a fitted eraser's samples, all with its configuration; raises InputError for an unknown name.
+
+    SISA has as many shards as the eraser has clusters. The one prompt is trained once for all methods that start from it.
+    """
+    if unknown := [n for n in names if n not in METHODS]:
+        raise InputError(f"method {unknown[0]!r} is not one of {', '.join(METHODS)}.")
+    clusters = eraser.partition_.clusters
+    single = None
+    if any(n == "one prompt" or n in CHANGES for n in names):
+        single = LMEraser(one_prompt(eraser.config_, clusters), eraser.backbone_, executor=eraser.executor).fit(eraser.samples_)
+    methods = []
+    for name in names:
+        if name == "LMEraser":
+            methods.append(Clusters(eraser.fork()))
+        elif name == "full refit":
+            methods.append(Refit(eraser.fork()))
+        elif name == "SISA":
+            methods.append(Sisa(eraser.config_, eraser.backbone_, eraser.executor, clusters))
+            methods[-1].fit(eraser.samples_)
+        else:
+            methods.append(Approximate(single.fork(), name, CHANGES[name]) if name in CHANGES else Refit(single.fork(), name))
+    return methods
+
+
+def cluster_job(key: str, inputs: Inputs, labels: np.ndarray, classes: int, backbone: Backbone, config: EraserConfig) -> ClusterJob:
+    """Return the job of training on these inputs."""
+    return ClusterJob(
+        key=key,
+        backbone=backbone.spec,
+        device=str(backbone.device),
+        inputs=inputs.values,
+        features=inputs.features,
+        labels=labels,
+        num_classes=classes,
+        prompt=config.prompt,
+        train=config.train,
     )
