@@ -42,10 +42,13 @@ def build_parser() -> argparse.ArgumentParser:
     add_model_options(audit)
     add_request_options(audit)
     audit.add_argument("--shadows", type=int, default=16, help="shadow states for each touched cluster, 2 to 64 (default: 16)")
-    bench = commands.add_parser("bench", help="measurements: features, forget, accuracy")
-    bench.add_argument("what", choices=("features", "forget", "accuracy"))
+    bench = commands.add_parser("bench", help="measurements: features, forget, accuracy, unlearn")
+    bench.add_argument("what", choices=("features", "forget", "accuracy", "unlearn"))
     add_model_options(bench)
-    bench.add_argument("--requests", type=int, default=20, help="bench forget: how many requests of one random sample")
+    bench.add_argument("--requests", help="bench forget: how many of one random sample (20); bench unlearn: comma-separated names (all)")
+    bench.add_argument("--methods", help="bench unlearn: comma-separated names (default: all)")
+    bench.add_argument("--repeats", type=int, default=1, help="bench unlearn: how often each request, with other samples")
+    bench.add_argument("--table", type=Path, help="bench unlearn: also write the rows as a Markdown table into this file")
     bench.add_argument("--features", default="embedded,random,pixels", help="bench features: which features")
     bench.add_argument("--datasets", default="digits,cifar10,gtsrb,madbase", help="bench features: comma-separated")
     layout = commands.add_parser("layout", help="compute a data set's map layout into assets/")
@@ -282,9 +285,36 @@ def run_bench(args: argparse.Namespace, bar: Bar) -> dict:
         return bench.bench_features(args.datasets.split(","), args.features.split(","), args.data_dir, args.limit)
     data = load_data(args)
     eraser = fitted(args, data, bar)
-    result = bench.bench_forget(data, eraser, args.requests, bar) if args.what == "forget" else bench.bench_accuracy(data, eraser, bar)
+    if args.what == "unlearn":
+        result = run_bench_unlearn(args, data, eraser, bar)
+    elif args.what == "forget":
+        result = bench.bench_forget(data, eraser, number_of_requests(args.requests), bar)
+    else:
+        result = bench.bench_accuracy(data, eraser, bar)
     bar.close()
     return result
+
+
+def number_of_requests(text: str | None) -> int:
+    if text is not None and (not text.isdecimal() or int(text) < 1):
+        raise InputError(f"--requests is {text!r}; bench forget takes a whole number of at least 1.")
+    return int(text or 20)
+
+
+def run_bench_unlearn(args: argparse.Namespace, data, eraser, bar: Bar) -> dict:
+    from core.baselines import METHODS
+    from core.bench_unlearn import REQUESTS, bench_unlearn, markdown_table
+
+    methods = names(args.methods) or METHODS
+    result = bench_unlearn(data, eraser, methods, names(args.requests) or REQUESTS, args.repeats, progress=bar)
+    if args.table:
+        args.table.write_text(markdown_table(result), "utf-8")
+    return result
+
+
+def names(text: str | None) -> list[str]:
+    """Return the parts of a comma-separated list."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
 def run_layout(args: argparse.Namespace, bar: Bar) -> dict:

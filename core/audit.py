@@ -126,10 +126,11 @@ def of_labels(held_out: Samples, forgotten: Samples) -> Samples:
 
 def loss_scores(model: LMEraser, forgotten: Samples, others: Samples) -> Scores:
     """Score by the whole model's log probability of the label (Yeom et al., arXiv 1709.01604). Remembers nothing."""
-    return Scores(*(_log_likelihood(model.predict_proba(s.images), s.labels) if len(s) else np.zeros(0) for s in (forgotten, others)))
+    return Scores(*(log_likelihood(model.predict_proba(s.images), s.labels) if len(s) else np.zeros(0) for s in (forgotten, others)))
 
 
-def _log_likelihood(proba: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def log_likelihood(proba: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the log probability (n,) of each label, from probabilities (n, classes)."""
     return np.log(np.maximum(proba[np.arange(len(labels)), labels], 1e-12))
 
 

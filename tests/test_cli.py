@@ -103,3 +103,14 @@ def test_audit_attacks_three_models(run):
         (attack, model) for attack in ("likelihood ratio", "loss threshold") for model in ("before", "after", "control")
     ]
     assert run("audit", "--count", "4", "--shadows", "7")[0] == 2
+
+
+def test_bench_unlearn_writes_a_table(run, tmp_path):
+    table = tmp_path / "table.md"
+    words = ("bench", "unlearn", "--methods", "LMEraser, SISA", "--requests", "1 random", "--table", str(table))
+    status, result, _ = run(*words)
+    assert status == 0
+    assert [r["method"] for r in result["rows"]] == ["LMEraser", "SISA"]
+    assert table.read_text("utf-8").count("| 1 random |") == 2
+    for wrong in (("unlearn", "--methods", "magic"), ("unlearn", "--requests", "3"), ("forget", "--requests", "many")):
+        assert run("bench", *wrong)[0] == 2

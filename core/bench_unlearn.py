@@ -1,0 +1,191 @@
+"""Every method of `baselines` against the same requests, on the same data and machine, in one run. Trains nothing of its own.
+
+A row holds one method's seconds, sample passes, accuracies and how well the loss threshold still finds what was forgotten,
+beside the same figures of full refit for that very request. FLOPs are not counted; sample passes stand for them where the
+prompt is the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import numpy as np
+
+from core.audit import AttackResult, Scores, compare, log_likelihood
+from core.baselines import METHODS, Method, Questions, build_methods
+from core.bench import spread
+from core.environment import hardware
+from core.eraser import LMEraser
+from core.errors import InputError
+from core.metrics import score
+from core.types import Progress, ProgressCallback, Samples
+
+REQUESTS = ("1 random", "10 random", "100 random", "one class", "one subject", "one per cluster")
+RETAINED = 300  # retained samples that are scored, drawn at random
+REFERENCE = "full refit"
+
+
+def request_ids(name: str, eraser: LMEraser, seed: int = 0) -> tuple[str, ...] | None:
+    """Return the ids of a request on a fitted model, or None where its data cannot have it; raises InputError for an unknown name."""
+    samples, rng = eraser.samples_, np.random.default_rng(seed)
+    if name not in REQUESTS:
+        raise InputError(f"request {name!r} is not one of {', '.join(REQUESTS)}.")
+    if name.endswith("random"):
+        count = int(name.split()[0])
+        rows = rng.choice(len(samples), count, replace=False) if count < len(samples) else []
+    elif name == "one per cluster":
+        rows = [rng.choice(eraser.partition_.members(c)) for c in range(eraser.partition_.clusters)]
+    else:
+        kinds = samples.labels if name == "one class" else np.array(samples.subjects or ())
+        present = np.unique(kinds)
+        rows = np.flatnonzero(kinds == rng.choice(present)) if len(present) > 1 else []
+    return tuple(samples.ids[r] for r in sorted(rows)) or None
+
+
+def bench_unlearn(
+    data,
+    eraser: LMEraser,
+    methods: Sequence[str] = METHODS,
+    requests: Sequence[str] = REQUESTS,
+    repeats: int = 1,
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+) -> dict:
+    """Put each request to a private copy of each method, `repeats` times with other samples; return a record of plain values.
+
+    `eraser` is fitted on `data.train`. Raises InputError for an unknown method or request.
+    """
+    if repeats < 1:
+        raise InputError(f"repeats is {repeats}; give a whole number of at least 1.")
+    asked = [(name, request_ids(name, eraser, seed + r)) for name in requests for r in range(repeats)]
+    built = build_methods(eraser, sorted(set(methods), key=_order))
+    test, rows = Questions.prepared(eraser, data.test), []
+    for done, (name, ids) in enumerate(asked):
+        if ids is not None:
+            rows += _answer(built, name, ids, test, eraser, seed)
+        if progress:
+            progress(Progress("requests", done + 1, len(asked)))
+    return {
+        "dataset": data.name,
+        "samples": len(data.train),
+        "clusters": eraser.partition_.clusters,
+        "repeats": repeats,
+        "seed": seed,
+        "left_out": sorted({name for name, ids in asked if ids is None}, key=list(requests).index),
+        "before": [_accuracy_row(m, test) for m in built],
+        "rows": rows,
+        "hardware": hardware(),
+    }
+
+
+def _order(name: str) -> int:
+    """Place controls before the methods that are compared with them."""
+    return METHODS.index(name) if name in METHODS else len(METHODS)
+
+
+def _accuracy_row(method: Method, test: Questions) -> dict:
+    return {"method": method.name, "test": _accuracy(method.predict_proba(test), test.samples)}
+
+
+def _accuracy(proba: np.ndarray, samples: Samples) -> float | None:
+    return score(proba.argmax(1) == samples.labels).accuracy
+
+
+def _answer(built: list[Method], name: str, ids: tuple[str, ...], test: Questions, eraser: LMEraser, seed: int) -> list[dict]:
+    """Put one request to all methods and return their rows; verdicts need a control among them, speed-ups full refit."""
+    samples = eraser.samples_
+    forgotten = Questions.prepared(eraser, samples.take(samples.rows(ids)))
+    kept = samples.without(ids)
+    drawn = np.random.default_rng(seed).permutation(len(kept))[:RETAINED]
+    retained = Questions.prepared(eraser, kept.take(np.sort(drawn)))
+    rows, scores = [], {}
+    for method in built:
+        row, scores[method.name] = _one(method.fork(), ids, test, retained, forgotten)
+        rows.append({"request": name, "forgotten_samples": len(ids), **row})
+    reference = next((row for row in rows if row["method"] == REFERENCE), None)
+    for row, method in zip(rows, built, strict=True):
+        row["attack"] = _attack(method, scores, seed).to_json()
+        row["speedup"] = reference and reference["seconds"]["total"] / row["seconds"]["total"]
+        row["fewer_passes"] = reference and reference["sample_passes"] / max(1, row["sample_passes"])
+    return rows
+
+
+def _one(method: Method, ids, test: Questions, retained: Questions, forgotten: Questions) -> tuple[dict, Scores]:
+    cost = method.forget(ids)
+    began = time.perf_counter()
+    on_test, on_retained, on_forgotten = (method.predict_proba(q) for q in (test, retained, forgotten))
+    evaluate = time.perf_counter() - began
+    row = {
+        "method": method.name,
+        "exact": method.exact,
+        "seconds": {**asdict(cost.seconds), "evaluate": evaluate, "total": cost.seconds.total},
+        "sample_passes": cost.sample_passes,
+        "accuracy": {
+            "test": _accuracy(on_test, test.samples),
+            "retained": _accuracy(on_retained, retained.samples),
+            "forgotten": _accuracy(on_forgotten, forgotten.samples),
+        },
+    }
+    same = np.isin(test.samples.labels, forgotten.samples.labels)
+    others = log_likelihood(on_test, test.samples.labels)[same]
+    return row, Scores(log_likelihood(on_forgotten, forgotten.samples.labels), others)
+
+
+def _attack(method: Method, scores: dict[str, Scores], seed: int) -> AttackResult:
+    """Return the loss threshold's result; an exact method that is its own control is compared with nothing."""
+    pair = {method.name: scores[method.name]}
+    if method.control != method.name and method.control in scores:
+        pair["control"] = scores[method.control]
+    return compare("loss threshold", pair, seed)[0]
+
+
+COLUMNS = (
+    "request",
+    "method",
+    "exact",
+    "seconds",
+    "setup",
+    "training",
+    "evaluation",
+    "speed-up",
+    "passes",
+    "test %",
+    "retained %",
+    "forgotten %",
+    "attack AUC",
+    "against its control",
+)
+
+
+def markdown_table(record: dict) -> str:
+    """Return the record's rows as a Markdown table: medians over the repeats, then smallest to largest where there are several."""
+    groups: dict[tuple[str, str], list[dict]] = {}
+    for row in record["rows"]:
+        groups.setdefault((row["request"], row["method"]), []).append(row)
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *(_cells(rows) for rows in groups.values())]
+    size = f"{record['samples']} samples, {record['clusters']} clusters"
+    facts = f"{record['dataset']}, {size}, n = {record['repeats']} a row, seed {record['seed']}"
+    machine = ", ".join(f"{k} {v}" for k, v in record["hardware"].items())
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + f"\n\n{facts}. {machine}.\n"
+
+
+def _cells(rows: list[dict]) -> list[str]:
+    seconds = [_middle([r["seconds"][part] for r in rows], "{:.2f}") for part in ("total", "setup", "train", "evaluate")]
+    accuracy = [_middle([r["accuracy"][part] for r in rows], "{:.1f}", 100) for part in ("test", "retained", "forgotten")]
+    passes = _middle([r["sample_passes"] for r in rows], "{:.0f}")
+    attack = rows[0]["attack"]
+    area = "–" if attack["auc"] is None else "{:.2f} ({:.2f} to {:.2f})".format(attack["auc"], *attack["auc_interval"])
+    speedup = _middle([r["speedup"] for r in rows], "{:.1f}")
+    exact = "yes" if rows[0]["exact"] else "no"
+    return [rows[0]["request"], rows[0]["method"], exact, *seconds, speedup, passes, *accuracy, area, attack["verdict"] or "–"]
+
+
+def _middle(values: list, form: str, factor: float = 1) -> str:
+    known = [v * factor for v in values if v is not None]
+    if not known:
+        return "–"
+    found = spread(known)
+    text = form.format(found["median"])
+    return text if len(known) == 1 else f"{text} ({form.format(found['min'])} to {form.format(found['max'])})"
