@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-
 from conftest import tiny_config
+
 from core import sample_files, verify
 from core import workspace as workspace_module
 from core.cleanroom import CleanRoomJob, CleanRoomResult, train_from_scratch
