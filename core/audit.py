@@ -29,7 +29,7 @@ INDISTINGUISHABLE = "indistinguishable from the control"
 DISTINGUISHABLE = "distinguishable"
 TOO_FEW = "too few samples to conclude"
 
-MINIMUM = 10  # members, and non-members, below which nothing is concluded
+MINIMUM = 30  # members, and non-members, below which nothing is concluded
 MARGIN = 0.1  # of AUC: closer than this to the control, over the whole interval, counts as equal to it
 RESAMPLES = 1000  # of the bootstrap
 RATES = (0.001, 0.01, 0.05, 0.1, 0.2)  # false-positive rates, of which the smallest that lets 5 non-members through is reported

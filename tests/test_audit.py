@@ -117,8 +117,9 @@ def test_verdicts_follow_the_difference_to_the_control():
     assert [r.verdict for r in results] == [INDISTINGUISHABLE, DISTINGUISHABLE, DISTINGUISHABLE, None]
     for r in results:
         assert r.auc_interval[0] < r.auc < r.auc_interval[1]
-    few = Scores(same[:12], other[:12])
-    assert compare("x", {"unlike": Scores(rng.normal(size=12), other[:12]), "control": few})[0].verdict == TOO_FEW
+    assert compare("x", {"equal": Scores(same[:29], other), "control": Scores(same[:29], other)})[0].verdict == TOO_FEW
+    few = Scores(same[:40], other[:40])
+    assert compare("x", {"unlike": Scores(rng.normal(size=40), other[:40]), "control": few})[0].verdict == TOO_FEW
 
 
 def test_no_non_members_at_all_is_said(eraser, noisy):
