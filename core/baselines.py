@@ -1,13 +1,15 @@
 """What LMEraser is compared with, under one contract: `fit`, `forget`, `predict_proba`, and what each cost.
 
-Same data, backbone, optimizer, step budget and machine; only what the method changes differs. Exact: LMEraser itself, full refit,
-one prompt on all data (which refits), SISA (Bourtoule et al., arXiv 1912.03817). Approximate, and said to be so: fine-tuning on
-what is retained, gradient ascent, random labels; they change prompt and head of the one prompt and promise nothing about what
-is left in them. Knows no store, no request log and no page.
+Same data, backbone, optimizer, step budget and machine; only what the method changes differs. Exact: LMEraser itself, full
+refit, one prompt on all data and the whole backbone fine-tuned (which refit, the latter with a budget of its own), SISA
+(Bourtoule et al., arXiv 1912.03817). Approximate, and said to be so: fine-tuning on what is retained, gradient ascent, random
+labels; they change prompt and head of the one prompt and promise nothing about what is left in them. Knows no store, no request
+log and no page.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import time
@@ -204,6 +206,78 @@ def _steps(job: ClusterJob, forward: Callable, center, scale, parameters, rng, r
     return losses, passes
 
 
+# The whole backbone
+
+
+@dataclass(frozen=True)
+class FineTuneConfig:
+    """Budget and optimizer of training every weight of the backbone."""
+
+    epochs: int = 4
+    batch_size: int = 32
+    backbone_lr: float = 1e-4
+    head_lr: float = 1e-3
+    weight_decay: float = 1e-2
+
+
+class WholeBackbone(Method):
+    """Trains all weights of a copy of the backbone and one linear head; forgets by doing so again on what remains."""
+
+    name, exact, control = "whole backbone", True, "whole backbone"
+
+    def __init__(self, backbone: Backbone, config: FineTuneConfig | None = None):
+        self.backbone, self.config = backbone, config or FineTuneConfig()
+
+    def fit(self, samples: Samples) -> Cost:
+        began, self.samples_ = time.perf_counter(), samples
+        with reproducible():
+            rng = torch.Generator().manual_seed(int(hashlib.sha256("".join(sorted(samples.digests)).encode()).hexdigest()[:15], 16))
+            self.model_ = copy.deepcopy(self.backbone)
+            self.model_.model.requires_grad_()
+            self.head_ = torch.nn.utils.skip_init(torch.nn.Linear, self.backbone.dim, len(samples.classes), device=self.backbone.device)
+            torch.nn.init.zeros_(self.head_.weight)
+            torch.nn.init.zeros_(self.head_.bias)
+            passes = self._train(samples, rng)
+        return Cost(Seconds(train=time.perf_counter() - began), passes)
+
+    def forget(self, ids) -> Cost:
+        remaining = self.samples_.without(checked_ids(ids))
+        if not len(remaining):
+            raise InputError(f"All {len(self.samples_)} samples would go, and nothing remains to train on. Leave at least one.")
+        return self.fit(remaining)
+
+    @torch.inference_mode()
+    def predict_proba(self, questions: Questions) -> np.ndarray:
+        images, parts = questions.samples.images, [np.zeros((0, self.head_.out_features))]
+        with reproducible():
+            for i in range(0, len(images), 64):
+                logits = self.head_(self.model_.forward_pixels(self.model_.pixels(images[i : i + 64])))
+                parts.append(F.softmax(logits.double(), 1).cpu().numpy())
+        return np.concatenate(parts)
+
+    def fork(self) -> WholeBackbone:
+        other = WholeBackbone(self.backbone, self.config)
+        other.samples_, other.model_, other.head_ = self.samples_, self.model_, self.head_
+        return other
+
+    def _train(self, samples: Samples, rng: torch.Generator) -> int:
+        groups = [
+            {"params": list(self.model_.model.parameters()), "lr": self.config.backbone_lr},
+            {"params": list(self.head_.parameters()), "lr": self.config.head_lr},
+        ]
+        optimizer = torch.optim.AdamW(groups, weight_decay=self.config.weight_decay)
+        order = sorted(range(len(samples)), key=samples.digests.__getitem__)
+        images, labels, passes = samples.images[order], torch.from_numpy(samples.labels[order]), 0
+        for _ in range(self.config.epochs):
+            for rows in torch.randperm(len(labels), generator=rng).split(self.config.batch_size):
+                logits = self.head_(self.model_.forward_pixels(self.model_.pixels(images[rows.numpy()])))
+                F.cross_entropy(logits, labels[rows].to(logits.device)).backward()
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                passes += len(rows)
+        return passes
+
+
 # SISA
 
 
@@ -271,10 +345,10 @@ class Sisa(Method):
         return np.mean(votes, 0) if votes else np.full((len(questions.samples), len(self.samples_.classes)), 1 / len(self.samples_.classes))
 
     def fork(self) -> Sisa:
-        copy = Sisa(self.config, self.backbone, self.executor, self.shards, self.slices)
-        copy.config, copy.samples_, copy.checkpoints_ = self.config, self.samples_, dict(self.checkpoints_)
-        copy._derived, copy._cache = self._derived.fork(), self._cache.fork()
-        return copy
+        other = Sisa(self.config, self.backbone, self.executor, self.shards, self.slices)
+        other.config, other.samples_, other.checkpoints_ = self.config, self.samples_, dict(self.checkpoints_)
+        other._derived, other._cache = self._derived.fork(), self._cache.fork()
+        return other
 
     def _place(self, digests) -> tuple[np.ndarray, np.ndarray]:
         """Return shard and slice (n,) of each digest."""
@@ -389,6 +463,7 @@ def _short_job(eraser: LMEraser, rows: np.ndarray, name: str) -> ClusterJob:
 
 CHANGES: dict[str, Change] = {"fine-tune on retained": fine_tune, "gradient ascent": gradient_ascent, "random labels": random_labels}
 METHODS = ("LMEraser", "full refit", "SISA", "one prompt", *CHANGES)
+SLOW = ("whole backbone",)  # takes minutes a fit on a CPU, so only where it is asked for
 
 
 def build_methods(eraser: LMEraser, names=METHODS) -> list[Method]:
@@ -396,24 +471,30 @@ def build_methods(eraser: LMEraser, names=METHODS) -> list[Method]:
 
     SISA has as many shards as the eraser has clusters. The one prompt is trained once for all methods that start from it.
     """
-    if unknown := [n for n in names if n not in METHODS]:
-        raise InputError(f"method {unknown[0]!r} is not one of {', '.join(METHODS)}.")
+    if unknown := [n for n in names if n not in METHODS + SLOW]:
+        raise InputError(f"method {unknown[0]!r} is not one of {', '.join(METHODS + SLOW)}.")
     clusters = eraser.partition_.clusters
     single = None
     if any(n == "one prompt" or n in CHANGES for n in names):
         single = LMEraser(one_prompt(eraser.config_, clusters), eraser.backbone_, executor=eraser.executor).fit(eraser.samples_)
-    methods = []
-    for name in names:
-        if name == "LMEraser":
-            methods.append(Clusters(eraser.fork()))
-        elif name == "full refit":
-            methods.append(Refit(eraser.fork()))
-        elif name == "SISA":
-            methods.append(Sisa(eraser.config_, eraser.backbone_, eraser.executor, clusters))
-            methods[-1].fit(eraser.samples_)
-        else:
-            methods.append(Approximate(single.fork(), name, CHANGES[name]) if name in CHANGES else Refit(single.fork(), name))
-    return methods
+    return [_built(name, eraser, single) for name in names]
+
+
+def _built(name: str, eraser: LMEraser, single: LMEraser | None) -> Method:
+    if name == "LMEraser":
+        return Clusters(eraser.fork())
+    if name == "full refit":
+        return Refit(eraser.fork())
+    if name == "one prompt":
+        return Refit(single.fork(), name)
+    if name in CHANGES:
+        return Approximate(single.fork(), name, CHANGES[name])
+    if name == "SISA":
+        method = Sisa(eraser.config_, eraser.backbone_, eraser.executor, eraser.partition_.clusters)
+    else:
+        method = WholeBackbone(eraser.backbone_)
+    method.fit(eraser.samples_)
+    return method
 
 
 def cluster_job(key: str, inputs: Inputs, labels: np.ndarray, classes: int, backbone: Backbone, config: EraserConfig) -> ClusterJob:

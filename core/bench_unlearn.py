@@ -134,7 +134,7 @@ def _one(method: Method, ids, test: Questions, retained: Questions, forgotten: Q
 
 
 def _attack(method: Method, scores: dict[str, Scores], seed: int) -> AttackResult:
-    """Return the loss threshold's result; an exact method that is its own control is compared with nothing."""
+    """Return the loss threshold's result; a method that is its own control is compared with nothing."""
     pair = {method.name: scores[method.name]}
     if method.control != method.name and method.control in scores:
         pair["control"] = scores[method.control]

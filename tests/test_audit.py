@@ -7,6 +7,7 @@ from conftest import TINY, tiny_config
 from core import audit
 from core.audit import DISTINGUISHABLE, INDISTINGUISHABLE, TOO_FEW, Scores, compare
 from core.backbone import load_backbone
+from core.baselines import build_methods
 from core.eraser import LMEraser
 from core.errors import InputError
 from core.store import MemoryStore
@@ -47,6 +48,18 @@ def test_the_model_that_kept_the_samples_fails_and_the_exact_one_passes(record, 
     assert record["sensitive"][attack]
     assert record["root"]["after"] == record["root"]["control"] != record["root"]["before"]
     assert record["forgotten"] == 50
+
+
+def test_approximate_methods_are_told_from_their_control(eraser, noisy):
+    methods = {m.name: m for m in build_methods(eraser, ["one prompt", "fine-tune on retained", "gradient ascent"])}
+    before, ids = methods["one prompt"].eraser.fork(), noisy[0].ids[:50]
+    for method in methods.values():
+        method.forget(ids)
+    models = {"control" if name == "one prompt" else name: m.eraser for name, m in methods.items()}
+    verdicts = {(r.attack, r.model): r.verdict for r in audit.audit_models(before, models, ids, noisy[1], shadows=4)}
+    assert verdicts["likelihood ratio", "fine-tune on retained"] == DISTINGUISHABLE
+    assert verdicts["loss threshold", "fine-tune on retained"] == DISTINGUISHABLE
+    assert verdicts["likelihood ratio", "gradient ascent"] != INDISTINGUISHABLE
 
 
 def test_a_few_samples_conclude_nothing(eraser, noisy):

@@ -2,11 +2,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from conftest import TINY, tiny_config
 
 from core import baselines
 from core.backbone import load_backbone
-from core.baselines import CHANGES, METHODS, Questions, Sisa, build_methods, one_prompt, tuned
+from core.baselines import CHANGES, METHODS, FineTuneConfig, Questions, Sisa, WholeBackbone, build_methods, one_prompt, tuned
 from core.eraser import LMEraser
 from core.errors import InputError, UnknownSampleError
 
@@ -124,6 +125,22 @@ def test_one_prompt_has_the_budget_of_all_clusters(config):
     single = one_prompt(config, 8)
     assert single.train.steps == 8 * config.train.steps
     assert (single.partition.clusters, single.serve.mix) == (1, 1)
+
+
+def test_the_whole_backbone_is_trained_on_a_copy_and_again_on_what_remains(samples, backbone, questions):
+    few, fingerprint = samples.take(np.arange(40)), {k: v.clone() for k, v in backbone.state_dict().items()}
+    method = WholeBackbone(backbone, FineTuneConfig(epochs=1))
+    assert method.fit(few).sample_passes == 40
+    fork = method.fork()
+    fork.forget(few.ids[:4])
+    fresh = WholeBackbone(backbone, FineTuneConfig(epochs=1))
+    assert fresh.fit(few.without(few.ids[:4])).sample_passes == 36
+    assert np.array_equal(fork.predict_proba(questions), fresh.predict_proba(questions))
+    assert not np.array_equal(fork.predict_proba(questions), method.predict_proba(questions))
+    assert all(torch.equal(v, backbone.state_dict()[k]) for k, v in fingerprint.items())
+    assert not any(p.requires_grad for p in backbone.parameters())
+    with pytest.raises(InputError, match="Leave at least one"):
+        fork.forget(few.ids[4:])
 
 
 @pytest.mark.parametrize("name", CHANGES)
