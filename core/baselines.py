@@ -1,10 +1,10 @@
 """What LMEraser is compared with, under one contract: `fit`, `forget`, `predict_proba`, and what each cost.
 
 Same data, backbone, optimizer, step budget and machine; only what the method changes differs. Exact: LMEraser itself, full
-refit, one prompt on all data and the whole backbone fine-tuned (which refit, the latter with a budget of its own), SISA
-(Bourtoule et al., arXiv 1912.03817). Approximate, and said to be so: fine-tuning on what is retained, gradient ascent, random
-labels; they change prompt and head of the one prompt and promise nothing about what is left in them. Knows no store, no request
-log and no page.
+refit, SISA (Bourtoule et al., arXiv 1912.03817), and three that refit: one prompt on all data, LMEraser's clusters trained
+jointly, and the whole backbone fine-tuned, which has a budget of its own. Approximate, and said to be so: fine-tuning on what is
+retained, gradient ascent, random labels; they change prompt and head of the one prompt and promise nothing about what is left in
+them. Knows no store, no request log and no page.
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from core.environment import reproducible
 from core.eraser import LMEraser, Model, checked_ids, model_root
 from core.errors import InputError
 from core.executors import Executor, InlineExecutor
-from core.prompts import initial_prompt, trunk_block
+from core.partition import make_partition, squared_distances
+from core.presets import prompt_of_kind
+from core.prompts import initial_prompt, pixel_mask, trunk_block
 from core.serve import ClusterCache, Inputs
 from core.store import MemoryStore
 from core.train import ClusterJob, _spread, batches, head_input
@@ -278,6 +280,83 @@ class WholeBackbone(Method):
         return passes
 
 
+# LMEraser trained jointly
+
+
+class JointClusters(Method):
+    """LMEraser as its research code trains it: one optimizer and one stream of batches over all clusters (written from the paper).
+
+    At every step the batch goes through the frozen backbone to find each image's cluster, then image by image through it again
+    with that cluster's pixel prompt. As every batch moves what all clusters share (optimizer state, schedule, batches), nothing
+    short of a refit forgets exactly. The step budget is that of all clusters together; serving is hard routing.
+    """
+
+    name, exact, control = "joint clusters", True, "joint clusters"
+
+    def __init__(self, config: EraserConfig, backbone: Backbone, executor: Executor | None = None):
+        prompt = prompt_of_kind("padding") if config.prompt.kind == "tokens" else config.prompt
+        self.config = replace(config, prompt=prompt, partition=replace(config.partition, method="hierarchical", cap=None))
+        self.backbone, self.executor = backbone, executor or InlineExecutor()
+
+    def fit(self, samples: Samples) -> Cost:
+        derived = Derived(self.backbone, None, self.executor)
+        setup, began = derived.ensure(samples, trunk=False), time.perf_counter()
+        digests = samples.digests
+        partition = make_partition(digests, lambda rows: derived.features(digests[r] for r in rows), self.config.partition)
+        planned, self.samples_, self.prototypes_ = time.perf_counter(), samples, partition.prototypes
+        with reproducible():
+            passes = self._train(samples)
+        return Cost(Seconds(setup, planned - began, time.perf_counter() - planned), passes)
+
+    def forget(self, ids) -> Cost:
+        remaining = self.samples_.without(checked_ids(ids))
+        if not len(remaining):
+            raise InputError(f"All {len(self.samples_)} samples would go, and nothing remains to train on. Leave at least one.")
+        return self.fit(remaining)
+
+    def predict_proba(self, questions: Questions) -> np.ndarray:
+        cluster = squared_distances(questions.inputs.features, self.prototypes_).argmin(1)
+        proba = np.zeros((len(cluster), len(self.samples_.classes)))
+        with reproducible(), torch.inference_mode():
+            for i in range(len(cluster)):
+                logits = self._logits(questions.samples.images[i : i + 1], int(cluster[i]))
+                proba[i] = F.softmax(logits.double(), 1).cpu().numpy()[0]
+        return proba
+
+    def fork(self) -> JointClusters:
+        other = JointClusters(self.config, self.backbone, self.executor)
+        other.samples_, other.prototypes_, other.mask_, other.parameters_ = self.samples_, self.prototypes_, self.mask_, self.parameters_
+        return other
+
+    def _logits(self, image: np.ndarray, cluster: int) -> torch.Tensor:
+        prompts, weights, biases = self.parameters_
+        pooled = self.backbone.forward_pixels(self.backbone.pixels(image) + prompts[cluster] * self.mask_)
+        return F.linear(pooled / self.backbone.dim**0.5, weights[cluster], biases[cluster])  # head_lr is for inputs of length about 1
+
+    def _train(self, samples: Samples) -> int:
+        train, k, classes, size = self.config.train, len(self.prototypes_), len(samples.classes), self.backbone.size
+        shapes = ((k, 3, size, size), (k, classes, self.backbone.dim), (k, classes))
+        self.mask_ = pixel_mask(self.config.prompt, self.backbone)
+        self.parameters_ = [torch.zeros(shape, device=self.backbone.device, requires_grad=True) for shape in shapes]
+        groups = [{"params": self.parameters_[:1], "lr": train.prompt_lr}, {"params": self.parameters_[1:], "lr": train.head_lr}]
+        budget = replace(train, steps=train.steps * k)
+        optimizer = torch.optim.AdamW(groups, weight_decay=train.weight_decay)
+        schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, budget.steps)
+        rng = torch.Generator().manual_seed(int(hashlib.sha256("".join(sorted(samples.digests)).encode()).hexdigest()[:15], 16))
+        order, passes = np.array(sorted(range(len(samples)), key=samples.digests.__getitem__)), 0
+        for chosen in batches(len(order), budget, rng):
+            rows = order[chosen.numpy()]
+            features, _ = self.backbone.derive(samples.images[rows], None)
+            nearest = squared_distances(features, self.prototypes_).argmin(1)
+            logits = torch.cat([self._logits(samples.images[r : r + 1], int(c)) for r, c in zip(rows, nearest, strict=True)])
+            F.cross_entropy(logits, torch.from_numpy(samples.labels[rows]).to(logits.device)).backward()
+            optimizer.step()
+            schedule.step()
+            optimizer.zero_grad(set_to_none=True)
+            passes += len(rows)
+        return passes
+
+
 # SISA
 
 
@@ -463,7 +542,7 @@ def _short_job(eraser: LMEraser, rows: np.ndarray, name: str) -> ClusterJob:
 
 CHANGES: dict[str, Change] = {"fine-tune on retained": fine_tune, "gradient ascent": gradient_ascent, "random labels": random_labels}
 METHODS = ("LMEraser", "full refit", "SISA", "one prompt", *CHANGES)
-SLOW = ("whole backbone",)  # takes minutes a fit on a CPU, so only where it is asked for
+SLOW = ("whole backbone", "joint clusters")  # take minutes a fit on a CPU, so only where it is asked for
 
 
 def build_methods(eraser: LMEraser, names=METHODS) -> list[Method]:
@@ -491,6 +570,8 @@ def _built(name: str, eraser: LMEraser, single: LMEraser | None) -> Method:
         return Approximate(single.fork(), name, CHANGES[name])
     if name == "SISA":
         method = Sisa(eraser.config_, eraser.backbone_, eraser.executor, eraser.partition_.clusters)
+    elif name == "joint clusters":
+        method = JointClusters(eraser.config_, eraser.backbone_, eraser.executor)
     else:
         method = WholeBackbone(eraser.backbone_)
     method.fit(eraser.samples_)

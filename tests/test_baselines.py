@@ -7,7 +7,7 @@ from conftest import TINY, tiny_config
 
 from core import baselines
 from core.backbone import load_backbone
-from core.baselines import CHANGES, METHODS, FineTuneConfig, Questions, Sisa, WholeBackbone, build_methods, one_prompt, tuned
+from core.baselines import CHANGES, METHODS, FineTuneConfig, JointClusters, Questions, Sisa, WholeBackbone, build_methods, one_prompt, tuned
 from core.eraser import LMEraser
 from core.errors import InputError, UnknownSampleError
 
@@ -139,6 +139,21 @@ def test_the_whole_backbone_is_trained_on_a_copy_and_again_on_what_remains(sampl
     assert not np.array_equal(fork.predict_proba(questions), method.predict_proba(questions))
     assert all(torch.equal(v, backbone.state_dict()[k]) for k, v in fingerprint.items())
     assert not any(p.requires_grad for p in backbone.parameters())
+    with pytest.raises(InputError, match="Leave at least one"):
+        fork.forget(few.ids[4:])
+
+
+def test_clusters_trained_jointly_refit_what_remains(samples, backbone, questions):
+    few = samples.take(np.arange(24))
+    config = tiny_config(clusters=2)
+    config = replace(config, train=replace(config.train, steps=2))
+    method, fresh = (JointClusters(config, backbone) for _ in range(2))
+    assert method.fit(few).sample_passes == len(method.prototypes_) * 2 * 8
+    fork = method.fork()
+    fork.forget(few.ids[:4])
+    fresh.fit(few.without(few.ids[:4]))
+    assert np.array_equal(fork.predict_proba(questions), fresh.predict_proba(questions))
+    assert not np.array_equal(fork.predict_proba(questions), method.predict_proba(questions))
     with pytest.raises(InputError, match="Leave at least one"):
         fork.forget(few.ids[4:])
 
