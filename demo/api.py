@@ -31,8 +31,7 @@ class Api:
 
     def images(self, session: str, first: int = 0, count: int = 100) -> list[dict[str, Any]]:
         """List images still in the model from row `first` on: row, class and cluster of each."""
-        eraser = self._visitor(session).eraser
-        home = self.lab.scattered(eraser.partition_.assignment, eraser)
+        home = self.lab.homes(self._visitor(session))
         labels, classes = self.lab.samples.labels, self.lab.samples.classes
         rows = [r for r in range(max(0, first), len(home)) if home[r] >= 0][: max(0, min(count, MOST_LISTED))]
         return [{"row": r, "class": classes[labels[r]], "cluster": int(home[r])} for r in rows]

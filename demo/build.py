@@ -22,13 +22,13 @@ STYLE = Path(__file__).parent / "style.css"
 
 def build_demo(lab: Lab, jobs: Jobs | None = None) -> gr.Blocks:
     """Return the page for a lab whose fit was started, or will be."""
-    gr.set_static_paths([lab.points])
+    gr.set_static_paths([lab.public])
     handlers = Handlers(lab, jobs or Jobs())
     samples = lab.samples
     facts = panels.Facts(
         lab.engine.name,
         len(samples),
-        str(lab.points),
+        str(lab.points or ""),
         samples.classes,
         tuple(sorted(set(samples.subjects or ()))),
         _plain(handlers.thumbnail, "thumbnail"),

@@ -30,6 +30,18 @@ class CoreEngine:
     def name(self) -> str:
         return f"{self.dataset.name} · {self.preset}"
 
+    def layout(self, folder: Path, compute: bool) -> np.ndarray | None:
+        """Return the samples' places on the map: shipped, kept in the folder, or computed if that is allowed (it takes a while)."""
+        from core.backbone import load_backbone
+        from core.projection import load_layout
+
+        try:
+            return load_layout(self.dataset.name, self.dataset.train, folder, load_backbone("embedded") if compute else None)
+        except DataError:
+            if compute:
+                raise
+            return None
+
     def fitted(self, progress: ProgressCallback) -> Any:
         """Return the fitted base model, trained now or found in the folder."""
         from core.backbone import load_backbone
@@ -79,21 +91,7 @@ def cache_folder() -> Path:
 
 
 def open_lab(dataset: str, preset: str, workspace: str | None) -> Lab:
-    """Return the lab for a data set and preset; raises DataError for an unknown data set.
-
-    A map that neither ships with the program nor lies in the workspace is computed first, which takes a while.
-    """
+    """Return the lab for a data set and preset; raises DataError for an unknown data set."""
     folder = Path(workspace) if workspace else cache_folder()
     data = load_dataset(dataset)
-    return Lab(CoreEngine(data, preset, folder / "states"), data.train, _layout(data, folder), folder)
-
-
-def _layout(data: Dataset, folder: Path) -> np.ndarray:
-    from core.projection import load_layout
-
-    try:
-        return load_layout(data.name, data.train, folder)
-    except DataError:
-        from core.backbone import load_backbone
-
-        return load_layout(data.name, data.train, folder, load_backbone("embedded"))
+    return Lab(CoreEngine(data, preset, folder / "states"), data.train, folder)

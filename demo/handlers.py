@@ -39,10 +39,13 @@ class Handlers:
         visitor = self.lab.enter()
         visitor.page = request.session_hash
         self._restore(visitor, request.query_params.get("select", ""))
+        placed = self._points()
         yield {"visitor": visitor.token, **await asyncio.to_thread(self._everything, visitor)}
         while self.lab.fit.state == "fitting" and not visitor.closed:
             await asyncio.sleep(0.25)
-            yield {"status": self._status()}
+            late = {} if placed == self._points() else {"map": gr.update(points=self._points())}
+            placed = self._points()
+            yield {"status": self._status(), **late}
         if visitor.eraser is None and not visitor.closed:
             self.lab.reset(visitor)
             visitor.plan = self._planned(visitor)
@@ -66,15 +69,11 @@ class Handlers:
         visitor, row = self.lab.find(asked.get("token")), asked.get("row")
         if visitor is None or not isinstance(row, int) or not 0 <= row < len(self.lab.samples) or row in visitor.gone:
             return None
-        lines = [self._cluster_line(visitor, row)] if visitor.eraser else []
+        lines = [texts.CLUSTER.format(self.lab.homes(visitor)[row])] if visitor.eraser else []
         if self.lab.samples.subjects:
             lines.append(f"{texts.SCHEMES['subject']} {self.lab.samples.subjects[row]}")
         title, lines = texts.card(row, self._name(row), lines)
         return {"src": markup.data_uri(self.lab.samples.images[row]), "title": title, "lines": lines}
-
-    def _cluster_line(self, visitor: Visitor, row: int) -> str:
-        samples = visitor.eraser.samples_
-        return texts.CLUSTER.format(int(visitor.eraser.partition_.assignment[samples.rows([self.lab.samples.ids[row]])[0]]))
 
     # --- selecting ------------------------------------------------------------------------------------------------
 
@@ -131,8 +130,8 @@ class Handlers:
 
     def _summary(self, visitor: Visitor) -> dict[str, Any]:
         """Return the plan's figures, and how many clusters hold the selected images."""
-        plan, eraser = visitor.plan, visitor.eraser
-        return plan.summary() | {"clusters_holding": len(set(eraser.partition_.assignment[eraser.samples_.rows(plan.ids)].tolist()))}
+        holding = np.unique(self.lab.homes(visitor)[list(visitor.selection)])
+        return visitor.plan.summary() | {"clusters_holding": len(holding)}
 
     # --- working --------------------------------------------------------------------------------------------------
 
@@ -247,7 +246,7 @@ class Handlers:
 
     def _everything(self, visitor: Visitor) -> Updates:
         marks = self._marks(visitor)
-        look = {"token": visitor.token, "paint": self._paint(visitor), "marks": marks}
+        look = {"points": self._points(), "token": visitor.token, "paint": self._paint(visitor), "marks": marks}
         return {
             "status": self._status(),
             **self._request(visitor),
@@ -273,7 +272,7 @@ class Handlers:
         schemes = {"class": Scheme(texts.SCHEMES["class"], samples.classes, samples.labels)}
         if eraser is not None:
             names = tuple(texts.CLUSTER.format(c) for c in range(eraser.partition_.clusters))
-            schemes["cluster"] = Scheme(texts.SCHEMES["cluster"], names, self.lab.scattered(eraser.partition_.assignment, eraser))
+            schemes["cluster"] = Scheme(texts.SCHEMES["cluster"], names, self.lab.homes(visitor))
         if eraser is not None and visitor.correct is not None:
             schemes["correct"] = Scheme(
                 texts.SCHEMES["correct"], texts.CORRECT, self.lab.scattered(np.where(visitor.correct, 0, 1), eraser)
@@ -282,6 +281,9 @@ class Handlers:
             names, codes = np.unique(samples.subjects, return_inverse=True)
             schemes["subject"] = Scheme(texts.SCHEMES["subject"], tuple(names.tolist()), codes)
         return Paint(schemes, "class").message()
+
+    def _points(self) -> str:
+        return str(self.lab.points or "")
 
     def _marks(self, visitor: Visitor, working: bool = False) -> str:
         touched = visitor.plan.touched if visitor.plan else ()

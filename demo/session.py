@@ -27,6 +27,9 @@ class Engine(Protocol):
 
     name: str  # data set and preset, for people
 
+    def layout(self, folder: Path, compute: bool) -> np.ndarray | None:
+        """Return the places (n, 2) float32 in 0..1 of all samples on the map; None if they must be computed and may not."""
+
     def fitted(self, progress: ProgressCallback) -> Any:
         """Return the fitted base model, trained now or found in the cache."""
 
@@ -100,6 +103,7 @@ class Visitor:
     report: Any = None  # of the model as it is now, forgotten samples aside
     correct: np.ndarray | None = None  # (n,) bool over the model's samples
     correct_root: str = ""  # of the model that `correct` was found with
+    homes: tuple[str, np.ndarray] | None = None  # root, and the cluster of each row of the map under it
     selection: tuple[int, ...] = ()  # rows on the map
     plan: ForgetPlan | None = None
     requests: list[Request] = field(default_factory=list)
@@ -118,7 +122,7 @@ class Visitor:
         self.closed = True
         if self.job:
             self.job.stop()
-        self.eraser, self.plan, self.correct, self.report = None, None, None, None
+        self.eraser, self.plan, self.correct, self.report, self.homes = None, None, None, None, None
         self.requests.clear()
 
 
@@ -129,12 +133,13 @@ AWAY = 120.0  # seconds after which a page that was closed is forgotten
 class Lab:
     """The base model, its fit in the background, and the visitors.
 
-    samples: all private samples by their row on the map, for good. layout: (n, 2) float32 in 0..1.
+    samples: all private samples by their row on the map, for good. `points` is the file of their places, None until they are known.
     """
 
-    def __init__(self, engine: Engine, samples: Samples, layout: np.ndarray, workspace: Path):
+    def __init__(self, engine: Engine, samples: Samples, workspace: Path):
         self.engine, self.samples, self.workspace = engine, samples, workspace
-        self.points = _public_points(layout, workspace)
+        self.public = workspace / "public"
+        self.points = self._placed(compute=False)
         self.row_of = {sample: row for row, sample in enumerate(samples.ids)}
         self.fit = Fit()
         self.measured: Measurement | None = None
@@ -148,8 +153,15 @@ class Lab:
         thread.start()
         return thread
 
+    def _placed(self, compute: bool) -> Path | None:
+        layout = self.engine.layout(self.workspace, compute)
+        return None if layout is None else _public_points(layout, self.public)
+
     def _fit(self) -> None:
         try:
+            if self.points is None:
+                self._say(Fit(progress=Progress("map", 0, 0)))
+                self.points = self._placed(compute=True)
             eraser = self.engine.fitted(lambda p: self._say(Fit(progress=p)))
             self._say(Fit(progress=Progress("evaluate", 0, 0)))
             self.measured = _measurement(eraser, self.workspace)
@@ -237,6 +249,13 @@ class Lab:
         except KeyError as error:
             raise UnknownSampleError(f"{error.args[0]!r:.24} is not a sample of this data set.") from error
 
+    def homes(self, visitor: Visitor) -> np.ndarray:
+        """Return the cluster of each row of the map in the visitor's model; -1 where a sample is gone."""
+        root = visitor.eraser.root_
+        if visitor.homes is None or visitor.homes[0] != root:
+            visitor.homes = (root, self.scattered(visitor.eraser.partition_.assignment, visitor.eraser))
+        return visitor.homes[1]
+
     def scattered(self, values: np.ndarray, eraser: Any) -> np.ndarray:
         """Return one value per row of the map from one per sample of the model; -1 where a sample is gone."""
         out = np.full(len(self.samples), -1, np.int64)
@@ -244,8 +263,7 @@ class Lab:
         return out
 
 
-def _public_points(layout: np.ndarray, workspace: Path) -> Path:
-    folder = workspace / "public"
+def _public_points(layout: np.ndarray, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"points-{len(layout)}-{secrets.token_hex(4)}.f32"
     for old in folder.glob("points-*.f32"):

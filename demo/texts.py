@@ -124,6 +124,7 @@ FIT_FAILED = "The model could not be trained: {}"
 BAD_NUMBERS = "“{}” is not a number or a range. Write numbers from 0 to {:,}, such as 3, 17, 200-240."
 GONE_NUMBERS = "{} of these pictures are already forgotten and were left out."
 STAGES = {
+    "map": "Placing every picture on the map, once",
     "open": "Reading the public model",
     "features": "Looking at every picture once",
     "train": "Training",

@@ -118,6 +118,9 @@ class FakeEngine:
     pause: float = 0.0
     name: str = "fake · fast"
 
+    def layout(self, folder, compute):
+        return np.zeros((len(self.samples), 2), np.float32)
+
     def fitted(self, progress):
         for done in range(CLUSTERS + 1):
             progress(Progress("train", done, CLUSTERS))

@@ -6,7 +6,6 @@ import json
 import time
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from core.errors import InputError, NotFittedError
@@ -22,7 +21,7 @@ from tests.test_demo_fake import FakeEngine, fake_samples
 @pytest.fixture
 def lab(tmp_path):
     samples = fake_samples()
-    lab = Lab(FakeEngine(samples), samples, np.zeros((len(samples), 2), np.float32), tmp_path)
+    lab = Lab(FakeEngine(samples), samples, tmp_path)
     lab.start().join()
     return lab
 
@@ -182,7 +181,7 @@ def test_nothing_runs_without_a_selection_a_model_or_a_session(tmp_path, lab, ha
         last(handlers.forget(lab.enter().token))
     with pytest.raises(InputError, match="session has ended"):
         handlers.select(None, [1])
-    unfitted = Lab(FakeEngine(lab.samples), lab.samples, np.zeros((60, 2), np.float32), tmp_path)
+    unfitted = Lab(FakeEngine(lab.samples), lab.samples, tmp_path)
     with pytest.raises(NotFittedError, match="not ready"):
         last(Handlers(unfitted, Jobs()).forget(unfitted.enter().token))
 
@@ -202,7 +201,7 @@ def test_the_first_fit_is_the_measured_full_retraining_and_is_remembered(lab, tm
 
 def test_arriving_before_the_fit_shows_the_map_and_then_everything(tmp_path):
     samples = fake_samples()
-    lab = Lab(FakeEngine(samples, pause=0.1), samples, np.zeros((60, 2), np.float32), tmp_path)
+    lab = Lab(FakeEngine(samples, pause=0.1), samples, tmp_path)
     lab.start()
     seen = last(Handlers(lab, Jobs()).arrive(page("3, 7-8")))
     assert "cluster" not in json.loads(seen[0]["map"]["paint"])["schemes"]
@@ -211,6 +210,21 @@ def test_arriving_before_the_fit_shows_the_map_and_then_everything(tmp_path):
     assert "Ready" in seen[-1]["status"]
     assert seen[-1]["map"]["value"] == [3, 7, 8]
     assert "3 images in 3 of 6 clusters" in seen[-1]["plan"]
+
+
+def test_a_map_that_must_be_computed_comes_after_the_page(tmp_path):
+    class Slow(FakeEngine):
+        def layout(self, folder, compute):
+            time.sleep(0.4 if compute else 0)
+            return super().layout(folder, compute) if compute else None
+
+    samples = fake_samples()
+    lab = Lab(Slow(samples), samples, tmp_path)
+    assert lab.points is None
+    lab.start()
+    seen = last(Handlers(lab, Jobs()).arrive(page()))
+    assert seen[0]["map"]["points"] == ""
+    assert seen[-1]["map"]["points"] == str(lab.points)
 
 
 def test_a_page_that_was_closed_is_forgotten_unless_it_comes_back(lab, handlers, monkeypatch):

@@ -362,6 +362,7 @@ function readValue() {
   tally(); invalidate(false);
 }
 async function load() {
+  if (!props.points) return;
   const config = window.gradio_config || {};
   try {
     const answer = await fetch((config.root || "") + (config.api_prefix || "/gradio_api") + "/file=" + props.points);

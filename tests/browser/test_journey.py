@@ -60,9 +60,9 @@ def server(tmp_path_factory):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = (workspace / "app.log").open("w")
     command = [sys.executable, "app.py", "--port", str(port), "--workspace", str(workspace)]
-    app = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    with (workspace / "app.log").open("w") as log:
+        app = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
     try:
         yield wait_for(f"http://127.0.0.1:{port}/", app, workspace / "app.log")
     finally:
@@ -95,7 +95,7 @@ def visit(browser, server):
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto(server)
-        page.wait_for_selector(".map[data-ready]", timeout=30_000)
+        page.wait_for_selector(".map[data-ready]", timeout=FIT_MS)
         if ready:
             page.wait_for_selector(".lm-status.lm-ready", timeout=FIT_MS)
         return page
