@@ -5,6 +5,7 @@ One entry per sample, each owning its memory, so that deleting a sample deletes 
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from core.backbone import Backbone, BackboneSpec, load_backbone
+from core.environment import environment
 from core.executors import Executor, Lazy
 from core.types import Progress, ProgressCallback, Samples
 
@@ -103,6 +105,10 @@ class Derived:
         for digest in digests:
             self.entries.pop(digest, None)
 
+    def _made_by(self) -> str:
+        """What features depend on beside the image: the backbone and the environment."""
+        return json.dumps([self.backbone.fingerprint, environment(self.backbone.device)], sort_keys=True)
+
     def save(self, path: Path) -> None:
         """Write all features (not the activations) to a safetensors file, atomically; raises StoreError."""
         from safetensors.numpy import save
@@ -111,11 +117,11 @@ class Derived:
 
         digests = sorted(self.entries)
         names = np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(len(digests), 32)
-        meta = {"backbone": self.backbone.fingerprint, "seconds_per_image": repr(self.seconds_per_image)}
+        meta = {"made_by": self._made_by(), "seconds_per_image": repr(self.seconds_per_image)}
         write_atomically(path, save({"digests": names.copy(), "features": self.features(digests)}, meta))
 
     def load(self, path: Path) -> bool:
-        """Read features saved for the same backbone; return whether there were any. A damaged or foreign file counts as none."""
+        """Read features saved for the same backbone and environment; return whether there were any. A damaged or foreign file counts as none."""
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -124,7 +130,7 @@ class Derived:
                 names, features = file.get_tensor("digests"), file.get_tensor("features")
         except (OSError, SafetensorError):
             return False
-        if meta.get("backbone") != self.backbone.fingerprint or features.shape[1:] != (self.backbone.feature_dim,):
+        if meta.get("made_by") != self._made_by() or features.shape[1:] != (self.backbone.feature_dim,):
             return False
         for name, feature in zip(names, features, strict=True):
             self.entries.setdefault(name.tobytes().hex(), Entry(feature.copy(), None))
