@@ -75,7 +75,7 @@ function sprite(code, chosen, r) {
   const key = (code === NOWHERE ? -1 : code % 60) + (chosen ? 1000 : 0);
   let made = sprites.get(key);
   if (made) return made;
-  const size = Math.ceil((r + 5) * 2 * ratio), g = (made = document.createElement("canvas")).getContext("2d");
+  const size = Math.ceil((r * 1.35 + (chosen ? 4.5 : 1)) * 2 * ratio), g = (made = document.createElement("canvas")).getContext("2d");
   made.width = made.height = size; g.scale(ratio, ratio);
   const c = size / ratio / 2;
   if (chosen) { trace(g, shapeOf(code), c, c, r + 2.6); g.fillStyle = css("--ink"); g.fill(); trace(g, shapeOf(code), c, c, r + 1.2); g.fillStyle = css("--field"); g.fill(); }
@@ -92,11 +92,11 @@ function draw() {
   g.setTransform(ratio, 0, 0, ratio, 0, 0); g.clearRect(0, 0, width, height);
   if (!n || !codes) return;
   if (stale) contour();
-  const half = Math.ceil((r + 5) * 2 * ratio) / ratio / 2;
   const stamp = (i, chosen) => {
     const x = px(i), y = py(i);
     if (x < -9 || y < -9 || x > width + 9 || y > height + 9) return;
-    g.drawImage(sprite(codes[i], chosen, r), x - half, y - half, half * 2, half * 2);
+    const picture = sprite(codes[i], chosen, r), size = picture.width / ratio;
+    g.drawImage(picture, x - size / 2, y - size / 2, size, size);
   };
   g.globalAlpha = 1;
   for (let i = 0; i < n; i++) if (!gone[i] && (hidden.has(codes[i]) || dim(i))) { g.globalAlpha = hidden.has(codes[i]) ? 0.07 : 0.24; stamp(i, false); }
