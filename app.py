@@ -8,8 +8,8 @@ import sys
 def main() -> None:
     """Read the options and serve until stopped."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: this machine only)")
-    parser.add_argument("--port", type=int, default=7860)
+    parser.add_argument("--host", help="address to listen on (default: GRADIO_SERVER_NAME, else this machine only)")
+    parser.add_argument("--port", type=int, help="default: GRADIO_SERVER_PORT, else 7860 or the next free one")
     parser.add_argument("--workspace", help="folder for fitted states (default: the user's cache)")
     parser.add_argument("--dataset", default="digits")
     parser.add_argument("--preset", default="fast", help="fast or paper")

@@ -6,7 +6,6 @@ Parses, calls the engine, prints. With --json exactly one object goes to standar
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import sys
@@ -150,6 +149,7 @@ def load_data(args: argparse.Namespace):
 def fitted(args: argparse.Namespace, data, bar: Bar):
     """Return an eraser fitted on the data, its states and features taken from the cache where they are there."""
     from core.backbone import load_backbone
+    from core.derived import features_file
     from core.environment import default_device
     from core.eraser import LMEraser
     from core.executors import LocalExecutor
@@ -157,7 +157,7 @@ def fitted(args: argparse.Namespace, data, bar: Bar):
 
     backbone = load_backbone(args.backbone, args.device or str(default_device()))
     eraser = LMEraser(configuration(args), backbone, DirectoryStore(args.cache / "states"), LocalExecutor(args.workers))
-    features = args.cache / f"features-{hashlib.sha256(''.join(sorted(data.train.ids)).encode()).hexdigest()[:32]}.safetensors"
+    features = features_file(args.cache, data.train)
     known = eraser.load_features(features)
     eraser.fit(data.train, progress=bar)
     if not known:

@@ -5,6 +5,7 @@ One entry per sample, each owning its memory, so that deleting a sample deletes 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import time
@@ -43,6 +44,11 @@ class Entry:
 
     feature: np.ndarray
     trunk: np.ndarray | None
+
+
+def features_file(folder: Path, samples: Samples) -> Path:
+    """Return where a folder keeps the features of exactly these samples."""
+    return folder / f"features-{hashlib.sha256(''.join(sorted(samples.ids)).encode()).hexdigest()[:32]}.safetensors"
 
 
 class Derived:
@@ -121,7 +127,10 @@ class Derived:
         write_atomically(path, save({"digests": names.copy(), "features": self.features(digests)}, meta))
 
     def load(self, path: Path) -> bool:
-        """Read features saved for the same backbone and environment; return whether there were any. A damaged or foreign file counts as none."""
+        """Read features saved for the same backbone and environment; return whether there were any.
+
+        A damaged or foreign file counts as none.
+        """
         from safetensors import SafetensorError, safe_open
 
         try:

@@ -94,7 +94,9 @@ class LocalExecutor(Executor):
     def _processes(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(self.workers, mp_context=multiprocessing.get_context("spawn"))
+                self._pool = ProcessPoolExecutor(
+                    self.workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+                )
             return self._pool
 
     def _in_processes(self, function, jobs, cancel) -> Iterator[tuple[int, Any]]:
@@ -115,6 +117,16 @@ class LocalExecutor(Executor):
         finally:
             for future in running:
                 future.cancel()
+
+
+def _end_with_parent() -> None:
+    """Let a worker process end as soon as the process that started it is gone, even if that was killed."""
+
+    def wait_and_end() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait_and_end, daemon=True).start()
 
 
 def _cores() -> int:

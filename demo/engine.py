@@ -45,6 +45,7 @@ class CoreEngine:
     def fitted(self, progress: ProgressCallback) -> Any:
         """Return the fitted base model, trained now or found in the folder."""
         from core.backbone import load_backbone
+        from core.derived import features_file
         from core.environment import default_device
         from core.eraser import LMEraser
         from core.executors import LocalExecutor
@@ -53,7 +54,12 @@ class CoreEngine:
 
         backbone = load_backbone("embedded", default_device())
         eraser = LMEraser(preset(self.preset), backbone, DirectoryStore(self.folder), LocalExecutor())
-        return eraser.fit(self.dataset.train, progress=progress)
+        features = features_file(self.folder.parent, self.dataset.train)
+        known = eraser.load_features(features)
+        eraser.fit(self.dataset.train, progress=progress)
+        if not known:
+            eraser.save_features(features)
+        return eraser
 
     def evaluate(self, eraser: Any, forgotten: Samples | None) -> Any:
         """Return the EvaluationReport on test, retained and forgotten images."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from conftest import DATA, need
+
 from core.baselines import one_prompt
 from core.bench import bench_forget, linear_probe, nearest_neighbors, purity
 from core.cleanroom import clean_room, untouched_equal

@@ -1,8 +1,8 @@
 import json
 
 import pytest
-
 from conftest import TINY, tiny_config
+
 from core import __main__ as cli
 from core import presets
 from core.backbone import load_backbone

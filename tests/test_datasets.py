@@ -36,7 +36,7 @@ def write_parquet(path: Path, labels, image="image", label="label", names=("cat"
     """Write a file in the Hub's layout, its features in the schema's metadata."""
     import datasets
 
-    features = {image: datasets.Image(), label: datasets.ClassLabel(names=list(names)) if names else None, **{k: None for k in more}}
+    features = {image: datasets.Image(), label: datasets.ClassLabel(names=list(names)) if names else None, **dict.fromkeys(more)}
     kinds = {int: datasets.Value("int64"), str: datasets.Value("string")}
     values = {label: labels, **more}
     features = {k: f or kinds[type(values[k][0])] for k, f in features.items()}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from conftest import tiny_config
+
 from core.cleanroom import clean_room, untouched_equal
 from core.eraser import LMEraser
 from core.executors import InlineExecutor, LocalExecutor
@@ -92,7 +92,7 @@ def test_clean_room_in_another_process(samples, backbone, config):
     assert control.root == eraser.root_
     assert plan.untouched
     assert untouched_equal(eraser, plan.untouched, control)
-    altered = {key: "0" * 64 for key in control.digests}
+    altered = dict.fromkeys(control.digests, "0" * 64)
     assert not untouched_equal(eraser, plan.untouched, type(control)(control.root, altered, control.seconds))
 
 

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-
 from conftest import TINY
-from core.presets import PRESETS, preset, prompt_of_kind
+
 from core.errors import InputError
+from core.presets import PRESETS, preset, prompt_of_kind
 from core.train import ClusterJob, batches, cluster_key, recipe_digest, train_cluster
 from core.types import PromptConfig, TrainConfig
 
