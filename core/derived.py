@@ -21,6 +21,7 @@ from core.executors import Executor, Lazy
 from core.types import Progress, ProgressCallback, Samples
 
 PART = 256  # images per job
+KEPT_TRUNKS = 64 << 20  # bytes of activations that are kept in a file beside the features; more are computed again
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +117,7 @@ class Derived:
         return json.dumps([self.backbone.fingerprint, environment(self.backbone.device)], sort_keys=True)
 
     def save(self, path: Path) -> None:
-        """Write all features (not the activations) to a safetensors file, atomically; raises StoreError."""
+        """Write all features, and activations if they are at hand and small, to a safetensors file, atomically; raises StoreError."""
         from safetensors.numpy import save
 
         from core.store import write_atomically
@@ -124,7 +125,12 @@ class Derived:
         digests = sorted(self.entries)
         names = np.frombuffer(bytes.fromhex("".join(digests)), np.uint8).reshape(len(digests), 32)
         meta = {"made_by": self._made_by(), "seconds_per_image": repr(self.seconds_per_image)}
-        write_atomically(path, save({"digests": names.copy(), "features": self.features(digests)}, meta))
+        tensors = {"digests": names.copy(), "features": self.features(digests)}
+        trunks = [e.trunk for e in self.entries.values()]
+        if all(t is not None for t in trunks) and sum(t.nbytes for t in trunks) <= KEPT_TRUNKS:
+            tensors["trunks"] = self.trunks(digests)
+            meta["block"] = str(self.block)
+        write_atomically(path, save(tensors, meta))
 
     def load(self, path: Path) -> bool:
         """Read features saved for the same backbone and environment; return whether there were any.
@@ -137,11 +143,12 @@ class Derived:
             with safe_open(path, "numpy") as file:
                 meta = file.metadata() or {}
                 names, features = file.get_tensor("digests"), file.get_tensor("features")
+                trunks = file.get_tensor("trunks") if meta.get("block") == str(self.block) else [None] * len(names)
         except (OSError, SafetensorError):
             return False
         if meta.get("made_by") != self._made_by() or features.shape[1:] != (self.backbone.feature_dim,):
             return False
-        for name, feature in zip(names, features, strict=True):
-            self.entries.setdefault(name.tobytes().hex(), Entry(feature.copy(), None))
+        for name, feature, trunk in zip(names, features, trunks, strict=True):
+            self.entries.setdefault(name.tobytes().hex(), Entry(feature.copy(), None if trunk is None else trunk.copy()))
         self.seconds_per_image = float(meta.get("seconds_per_image", 0.0))
         return True

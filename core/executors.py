@@ -82,8 +82,7 @@ class LocalExecutor(Executor):
     def warm_up(self) -> None:
         """Start the worker processes now, so that the first request does not wait for them."""
         if self.workers > 1:
-            for future in [self._processes().submit(_import_engine) for _ in range(self.workers)]:
-                future.result()
+            wait([self._processes().submit(_import_engine) for _ in range(self.workers)])
 
     def close(self) -> None:
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,9 @@ class CoreEngine:
         from core.store import DirectoryStore
 
         backbone = load_backbone("embedded", default_device())
-        eraser = LMEraser(preset(self.preset), backbone, DirectoryStore(self.folder), LocalExecutor())
+        executor = LocalExecutor()
+        threading.Thread(target=executor.warm_up, daemon=True).start()  # the first request should not wait for processes
+        eraser = LMEraser(preset(self.preset), backbone, DirectoryStore(self.folder), executor)
         features = features_file(self.folder.parent, self.dataset.train)
         known = eraser.load_features(features)
         eraser.fit(self.dataset.train, progress=progress)
