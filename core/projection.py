@@ -30,7 +30,7 @@ def compute_layout(features: np.ndarray, seed: int = 0) -> np.ndarray:
         return np.stack([0.5 + 0.3 * np.cos(angle), 0.5 + 0.3 * np.sin(angle)], 1).astype(np.float32)
     import umap
 
-    points = umap.UMAP(n_neighbors=min(15, n - 1), min_dist=0.15, metric="cosine", random_state=seed, n_jobs=1).fit_transform(features)
+    points = umap.UMAP(n_neighbors=min(30, n - 1), min_dist=0.8, metric="cosine", random_state=seed, n_jobs=1).fit_transform(features)
     return _in_unit_square(points)
 
 
