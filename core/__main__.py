@@ -95,6 +95,8 @@ def add_pretrain_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device")
     command.add_argument("--threads", type=int, default=os.cpu_count())
     command.add_argument("--config", type=Path, help="JSON file of settings")
+    command.add_argument("--init", type=Path, help="start from another run's checkpoint.safetensors")
+    command.add_argument("--stop-after", type=int, metavar="N", help="end after N epochs of the schedule")
     command.add_argument("--export", type=Path, help="afterwards write weights and manifest into this folder")
     for name, value in asdict(PretrainConfig()).items():
         if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -337,7 +339,8 @@ def run_pretrain(args: argparse.Namespace, bar: Bar) -> dict:
     torch.set_num_threads(args.threads)
     config = PretrainConfig(**{**settings, **flags})
     device = torch.device(args.device) if args.device else default_device()
-    metrics = pretrain(args.data, args.out, config, device, say=lambda text: print(text, file=sys.stderr))
+    say = lambda text: print(text, file=sys.stderr)  # noqa: E731
+    metrics = pretrain(args.data, args.out, config, device, say=say, init=args.init, stop_after=args.stop_after)
     if args.export:
         metrics = {**metrics, "sha256": export(args.out / "checkpoint.safetensors", args.data, args.export)["sha256"]}
     return metrics

@@ -144,6 +144,7 @@ class Pretrainer:
         self.average.load_state_dict(self.model.state_dict())
         self.optimizers = make_optimizers(self.model, config)
         self.epoch, self.seconds = 0, 0.0
+        self.earlier: list[dict] = []  # the runs whose weights this one started from
 
     def lr_factor(self, step: int) -> float:
         total = self.config.epochs * self.steps_per_epoch
@@ -218,6 +219,7 @@ class Pretrainer:
             for j, state in optimizer.state_dict()["state"].items():
                 tensors |= {f"optimizer{i}.{j}.{k}": torch.as_tensor(v).contiguous() for k, v in state.items()}
         meta = {"config": json.dumps(asdict(self.config)), "epoch": str(self.epoch), "seconds": str(self.seconds)}
+        meta["earlier"] = json.dumps(self.earlier)
         temporary = path.with_suffix(".partial")
         save_file(tensors, temporary, metadata=meta)
         temporary.replace(path)
@@ -239,12 +241,33 @@ class Pretrainer:
                 state.setdefault(int(index), {})[key] = value
             optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
         self.epoch, self.seconds = int(meta["epoch"]), float(meta["seconds"])
+        self.earlier = json.loads(meta.get("earlier", "[]"))
+
+    def start_from(self, path: Path) -> None:
+        """Begin with the averaged weights of another run's checkpoint, with fresh optimizers and a schedule of its own (a warm restart)."""
+        with safe_open(path, "pt") as file:
+            meta = file.metadata()
+        weights = {k[len("average.") :]: v for k, v in load_file(path).items() if k.startswith("average.")}
+        for model in (self.model, self.average):
+            model.load_state_dict(weights)
+        run = {**json.loads(meta["config"]), "epochs_done": int(meta["epoch"]), "seconds": float(meta["seconds"])}
+        self.earlier = [*json.loads(meta.get("earlier", "[]")), run]
 
 
-def pretrain(data: Path, out: Path, config: PretrainConfig, device: torch.device, limit: int | None = None, say=print) -> dict:
+def pretrain(
+    data: Path,
+    out: Path,
+    config: PretrainConfig,
+    device: torch.device,
+    limit: int | None = None,
+    say=print,
+    init: Path | None = None,
+    stop_after: int | None = None,
+) -> dict:
     """Train or resume in folder `out` (checkpoint.safetensors, log.jsonl) on `data`/train-*.parquet; return the last metrics.
 
-    `limit` uses only the first images, for trials. Raises DataError for missing data or a checkpoint of other settings.
+    `limit` uses only the first images, for trials; `init` starts a new run from another run's checkpoint; `stop_after` ends
+    after so many epochs of the schedule. Raises DataError for missing data or a checkpoint of other settings.
     """
     from tqdm import tqdm
 
@@ -259,8 +282,12 @@ def pretrain(data: Path, out: Path, config: PretrainConfig, device: torch.device
     if checkpoint.is_file():
         run.resume(checkpoint)
         say(f"Resumed after epoch {run.epoch} of {config.epochs}.")
+    elif init is not None:
+        if not init.is_file():
+            raise DataError(f"No such checkpoint: {init}. Give another run's checkpoint.safetensors with --init.")
+        run.start_from(init)
     metrics: dict = {}
-    while run.epoch < config.epochs:
+    while run.epoch < min(config.epochs, stop_after or config.epochs):
         with tqdm(total=steps, desc=f"epoch {run.epoch + 1}/{config.epochs}", mininterval=5) as bar:
             loss = run.run_epoch(images, labels, lambda mean, bar=bar: (bar.update(), bar.set_postfix(loss=f"{mean:.3f}", refresh=False)))
         metrics = {"epoch": run.epoch, "loss": loss, "valid": run.accuracy(valid_images, valid_labels), "seconds": run.seconds}
@@ -305,7 +332,12 @@ def export(
     manifest = {
         "model": shape.to_json(),
         "feature_blocks": list(feature_blocks),
-        "pretraining": {**config, "epochs_done": int(meta["epoch"]), "seconds": float(meta["seconds"])},
+        "pretraining": {
+            **config,
+            "epochs_done": int(meta["epoch"]),
+            "seconds": float(meta["seconds"]),
+            "earlier": json.loads(meta.get("earlier", "[]")),
+        },
         "sha256": {n: hashlib.sha256((assets / n).read_bytes()).hexdigest() for n in ("backbone.safetensors", "prototypes.safetensors")},
     }
     (assets / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")

@@ -49,6 +49,24 @@ def test_a_run_resumes_where_it_stood_and_ends_the_same(public, tmp_path):
     assert len((tmp_path / "whole" / "log.jsonl").read_text().splitlines()) == 2
 
 
+def test_a_warm_restart_begins_with_the_earlier_runs_averaged_weights(public, tmp_path):
+    device, quiet = torch.device("cpu"), lambda _: None
+    pretrain(public, tmp_path / "first", CONFIG, device, say=quiet, stop_after=1)
+    first = tmp_path / "first" / "checkpoint.safetensors"
+    run = Pretrainer(replace(CONFIG, seed=1), 2, 4, device)
+    run.start_from(first)
+    earlier = Pretrainer(CONFIG, 2, 4, device)
+    earlier.resume(first)
+    assert all(torch.equal(v, weights(earlier)[k]) for k, v in weights(run).items())
+    assert (run.epoch, run.earlier[0]["epochs_done"], run.earlier[0]["seed"]) == (0, 1, 0)
+    second = pretrain(public, tmp_path / "second", replace(CONFIG, seed=1), device, say=quiet, init=first)
+    assert second["epoch"] == 2
+    manifest = export(tmp_path / "second" / "checkpoint.safetensors", public, tmp_path / "assets", (0, 1), feature_dim=16, prototypes=4)
+    assert [r["epochs_done"] for r in manifest["pretraining"]["earlier"]] == [1]
+    with pytest.raises(DataError, match="--init"):
+        pretrain(public, tmp_path / "third", CONFIG, device, say=quiet, init=tmp_path / "none")
+
+
 def test_other_settings_and_missing_data_are_refused(public, tmp_path):
     run = Pretrainer(CONFIG, 2, 2, torch.device("cpu"))
     run.save(tmp_path / "a.safetensors")
