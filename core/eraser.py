@@ -20,7 +20,7 @@ from core.derived import Derived
 from core.errors import InputError, NotFittedError, StalePlanError
 from core.executors import Executor, InlineExecutor, Lazy
 from core.global_head import GlobalHead, expand
-from core.partition import check_partition, make_partition
+from core.partition import Previous, check_partition, make_partition
 from core.presets import preset
 from core.prompts import check_prompt, trunk_block
 from core.serve import ClusterCache, Inputs, log_proba
@@ -50,6 +50,7 @@ class Model:
     states: dict[str, ClusterState]
     head: GlobalHead | None
     root: str
+    recipe: str = ""  # what all keys depend on beside the members
     blocked: frozenset[int] = frozenset()  # clusters that do not serve while a request is under way
     serving_head: GlobalHead | None = None  # and the head that serves meanwhile, without the request's samples
 
@@ -301,18 +302,17 @@ class LMEraser:
         """Return a set of samples' partition and cluster keys, reusing the current model's assignments where they cannot differ."""
         digests = samples.digests
         model = getattr(self, "model_", None)
-        previous = None
-        if model is not None and model.partition.clusters:
-            nearest = model.partition.buckets[model.partition.assignment]
-            previous = (model.partition, dict(zip(model.samples.digests, nearest, strict=True)))
+        previous = Previous(model.partition, model.samples.digests) if model is not None and model.partition.clusters else None
         public = self._backbone.public_prototypes() if self._config.partition.method == "public" else None
         features = lambda rows: self._derived.features(digests[r] for r in rows)  # noqa: E731
         partition = make_partition(digests, features, self._config.partition, public, previous)
-        recipe = recipe_digest(self._backbone, self._config.prompt, self._config.train, len(samples.classes))
-        members: list[list[str]] = [[] for _ in range(partition.clusters)]
-        for digest, cluster in zip(digests, partition.assignment, strict=True):
-            members[cluster].append(digest)
-        return partition, tuple(cluster_key(recipe, m) for m in members)
+        recipe, known = self._recipe(samples), {}
+        if model is not None and model.recipe == recipe:
+            known = dict(zip(_members(model.samples.digests, model.partition), model.keys, strict=True))
+        return partition, tuple(known.get(m) or cluster_key(recipe, m) for m in _members(digests, partition))
+
+    def _recipe(self, samples: Samples) -> str:
+        return recipe_digest(self._backbone, self._config.prompt, self._config.train, len(samples.classes))
 
     @staticmethod
     def _vanished(model: Model, keys: tuple[str, ...]) -> set[int]:
@@ -333,7 +333,8 @@ class LMEraser:
         states |= trained
         head = self._moved_head(old, samples)
         train_seconds = time.perf_counter() - began
-        self.model_ = Model(samples, partition, keys, states, head, model_root(keys, states, partition, head))
+        root = model_root(keys, states, partition, head)
+        self.model_ = Model(samples, partition, keys, states, head, root, self._recipe(samples))
         dropped = tuple(k for k in old.keys if k not in states) if old else ()
         self._drop(old, dropped)
         self.outcome_ = Outcome(
@@ -437,6 +438,13 @@ class LMEraser:
         if self._full_seconds is not None:
             return self._full_seconds
         return self._predict_training(sizes) + float(np.sum(sizes)) * self._derived.seconds_per_image
+
+
+def _members(digests: tuple[str, ...], partition: Partition) -> list[tuple[str, ...]]:
+    """Return each cluster's digests, in the samples' order."""
+    order = np.argsort(partition.assignment, kind="stable").tolist()
+    ends = np.bincount(partition.assignment, minlength=partition.clusters).cumsum().tolist()
+    return [tuple(digests[r] for r in order[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
 
 
 def checked_ids(ids) -> tuple[str, ...]:

@@ -6,6 +6,9 @@ samples, knows no labels and trains nothing.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from sklearn.cluster import AgglomerativeClustering
@@ -52,9 +55,10 @@ def anchor_rows(digests: tuple[str, ...], share: float) -> np.ndarray:
 
     Being an anchor is a sample's own affair, so one that is deleted is not replaced by another. At least one sample is an anchor.
     """
-    order = sorted(range(len(digests)), key=digests.__getitem__)
-    chosen = [r for r in order if int(digests[r][:13], 16) < share * 16**13]
-    return np.array(chosen or order[:1], np.int64)
+    bound = f"{math.ceil(share * 16**13):013x}"
+    chosen = [r for r, d in enumerate(digests) if d < bound] if share < 1 else range(len(digests))
+    chosen = chosen or [min(range(len(digests)), key=digests.__getitem__)]
+    return np.array(sorted(chosen, key=digests.__getitem__), np.int64)
 
 
 def unit(features: np.ndarray) -> np.ndarray:
@@ -77,18 +81,36 @@ def squared_distances(features: np.ndarray, prototypes: np.ndarray) -> np.ndarra
     return result
 
 
+@dataclass(frozen=True, eq=False)
+class Previous:
+    """An earlier partition and its samples' digests. What cannot have changed since is taken from it, which changes only the time."""
+
+    partition: Partition
+    digests: tuple[str, ...]
+
+    def prototypes(self, digests: tuple[str, ...], anchors: np.ndarray, config: PartitionConfig) -> np.ndarray | None:
+        """Return the earlier prototypes if these anchors give the same ones, else None."""
+        before = self.partition.anchors
+        same = len(before) == len(anchors) and [self.digests[r] for r in before] == [digests[r] for r in anchors]
+        limits = [tree_limits(config, len(anchors), len(d)) for d in (digests, self.digests)]
+        return self.partition.prototypes if same and limits[0] == limits[1] else None
+
+    def nearest(self) -> dict[str, int]:
+        """Return each digest's prototype."""
+        return dict(zip(self.digests, self.partition.buckets[self.partition.assignment].tolist(), strict=True))
+
+
 def make_partition(
     digests: tuple[str, ...],
     features,
     config: PartitionConfig,
     public: np.ndarray | None = None,
-    previous: tuple[Partition, dict[str, int]] | None = None,
+    previous: Previous | None = None,
 ) -> Partition:
     """Partition samples by digest and feature.
 
     `features(rows) -> (len(rows), d)` is asked only for what is needed. `public` (p, d) are public prototypes, for that method.
-    `previous` is an earlier partition with each digest's prototype: where the prototypes come out the same, known assignments
-    are reused, which changes nothing but the time. Raises InputError.
+    Raises InputError.
     """
     check_partition(config)
     n = len(digests)
@@ -102,14 +124,16 @@ def make_partition(
         anchors, prototypes = np.empty(0, np.int64), public[: config.clusters]
     else:
         anchors = anchor_rows(digests, anchor_share(config, n))
-        prototypes = hierarchical_prototypes(unit(features(anchors)), config, n)
+        prototypes = previous.prototypes(digests, anchors, config) if previous else None
+        if prototypes is None:
+            prototypes = hierarchical_prototypes(unit(features(anchors)), config, n)
     nearest = _nearest(digests, features, prototypes, previous)
     return _with_cap(digests, nearest, prototypes, anchors, config.cap)
 
 
-def _nearest(digests, features, prototypes: np.ndarray, previous) -> np.ndarray:
-    if previous is not None and np.array_equal(previous[0].prototypes, prototypes):
-        known = previous[1]
+def _nearest(digests, features, prototypes: np.ndarray, previous: Previous | None) -> np.ndarray:
+    if previous is not None and np.array_equal(previous.partition.prototypes, prototypes):
+        known = previous.nearest()
         nearest = np.array([known.get(d, -1) for d in digests], np.int64)
         new = np.flatnonzero(nearest < 0)
         if len(new):
@@ -125,13 +149,19 @@ def hierarchical_prototypes(anchors: np.ndarray, config: PartitionConfig, n: int
     over four times its even share of anchors, or whose share of the anchors promises more than `cap` samples, is cut further down the tree.
     """
     m = len(anchors)
-    k = min(cluster_count(config, n), m)
+    k, most = tree_limits(config, m, n)
     if m == 1:
         return anchors.copy()
     children = AgglomerativeClustering(n_clusters=None, distance_threshold=0, linkage="average").fit(anchors).children_
-    most = 4 * m / k if config.cap is None else min(4 * m / k, config.cap * m / n)
-    groups = _cut(children, m, k, max(1.0, most))
+    groups = _cut(children, m, k, most)
     return np.stack([anchors[g].mean(0) for g in groups])
+
+
+def tree_limits(config: PartitionConfig, anchors: int, n: int) -> tuple[int, float]:
+    """Return into how many clusters the anchors' tree is cut, and the most anchors that one may hold."""
+    k = min(cluster_count(config, n), anchors)
+    most = 4 * anchors / k if config.cap is None else min(4 * anchors / k, config.cap * anchors / n)
+    return k, max(1.0, most)
 
 
 def _cut(children: np.ndarray, m: int, k: int, most: float) -> list[list[int]]:
@@ -155,8 +185,9 @@ def _cut(children: np.ndarray, m: int, k: int, most: float) -> list[list[int]]:
 def _with_cap(digests, nearest: np.ndarray, prototypes: np.ndarray, anchors: np.ndarray, cap: int | None) -> Partition:
     """Drop empty prototypes' clusters and cut those still over the cap by digest into 2, 4, 8, ... parts."""
     assignment, buckets = np.full(len(nearest), -1, np.int64), []
-    for prototype in np.unique(nearest):
-        rows = np.flatnonzero(nearest == prototype)
+    order = np.argsort(nearest, kind="stable")
+    prototypes_used, starts = np.unique(nearest[order], return_index=True)
+    for prototype, rows in zip(prototypes_used, np.split(order, starts[1:]), strict=True):
         parts = _halve(digests, rows, cap) if cap else [rows]
         for part in parts:
             assignment[part] = len(buckets)

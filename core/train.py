@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -53,7 +53,7 @@ def recipe_digest(backbone: Backbone, prompt: PromptConfig, train: TrainConfig, 
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def cluster_key(recipe: str, digests: list[str]) -> str:
+def cluster_key(recipe: str, digests: Sequence[str]) -> str:
     """Return a cluster's key: SHA-256 over the recipe and its members' sorted content digests (copies counted)."""
     return hashlib.sha256("\n".join([recipe, *sorted(digests)]).encode()).hexdigest()
 

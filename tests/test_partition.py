@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from core.errors import InputError
-from core.partition import anchor_rows, anchor_share, cluster_count, make_partition
+from core.partition import Previous, anchor_rows, anchor_share, cluster_count, make_partition
 from core.types import PartitionConfig
 
 
@@ -49,16 +49,34 @@ def test_removing_a_non_anchor_leaves_everyone_else_where_they_were(points):
     assert changed == {g for g in groups(digests, before) if digests[gone] in g}
 
 
-def test_reused_assignments_are_the_ones_computed_anew(points):
+@pytest.mark.parametrize("cap", [None, 30])
+@pytest.mark.parametrize("gone", ["others", "an anchor", "half"])
+def test_what_is_reused_is_what_would_be_computed_anew(points, cap, gone):
+    digests, features = points
+    config = PartitionConfig(anchor_share=0.2, clusters=8, cap=cap)
+    before = run(digests, features, config)
+    leaving = {
+        "others": [r for r in range(200) if r not in set(before.anchors)][:20],
+        "an anchor": before.anchors[:1],
+        "half": range(100),
+    }[gone]
+    keep = np.delete(np.arange(200), leaving)
+    rest = tuple(digests[r] for r in keep)
+    fresh = run(rest, features[keep], config)
+    reused = run(rest, features[keep], config, previous=Previous(before, digests))
+    assert np.array_equal(fresh.assignment, reused.assignment)
+    assert np.array_equal(fresh.prototypes, reused.prototypes)
+
+
+def test_unchanged_anchors_are_not_clustered_again(points, monkeypatch):
     digests, features = points
     config = PartitionConfig(anchor_share=0.2, clusters=8)
     before = run(digests, features, config)
-    nearest = dict(zip(digests, before.buckets[before.assignment], strict=True))
-    keep = np.delete(np.arange(200), [r for r in range(200) if r not in set(before.anchors)][:20])
-    rest = tuple(digests[r] for r in keep)
-    fresh = run(rest, features[keep], config)
-    reused = run(rest, features[keep], config, previous=(before, nearest))
-    assert np.array_equal(fresh.assignment, reused.assignment)
+    monkeypatch.setattr("core.partition.hierarchical_prototypes", None)
+    gone = next(r for r in range(200) if r not in set(before.anchors))
+    keep = np.delete(np.arange(200), gone)
+    after = run(tuple(digests[r] for r in keep), features[keep], config, previous=Previous(before, digests))
+    assert np.array_equal(after.prototypes, before.prototypes)
 
 
 @pytest.mark.parametrize("cap", [1, 5, 20])
