@@ -58,7 +58,6 @@ def _page(demo: gr.Blocks, handlers: Handlers, offers: Offers) -> None:
         _plain(selecting.saved, "saved"),
         _plain(selecting.linked, "linked"),
     )
-    gr.Navbar(visible=False)  # the top bar's pickers lead from page to page
     visitor = gr.State(None, delete_callback=_plain(lab.leave, "leave"))
     parts = {"visitor": visitor, **panels.page(facts)}
     _wire(demo, handlers, parts)

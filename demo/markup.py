@@ -240,7 +240,14 @@ def _download(suffix: str, kind: str, content: str, words: str) -> str:
 def lesson(steps: Sequence[dict]) -> str:
     """The lesson: choosing an answer reveals its step's explanation (by style sheet alone, so it works from the keyboard)."""
     cards = "".join(_step(i, step) for i, step in enumerate(steps, 1))
-    return f'<section class="lm-lesson">{cards}</section><p class="lm-links"><button type="button" data-print>{texts.PRINT}</button></p>'
+    button = f'<p class="lm-links"><button type="button" data-print>{texts.PRINT}</button></p>'
+    return f'{_sheet_head()}<section class="lm-lesson">{cards}</section>{button}'
+
+
+def _sheet_head() -> str:
+    """What only paper shows: a title, and where to write name and date."""
+    blanks = "".join(f"<span>{word}</span>" for word in (texts.SHEET_NAME, texts.SHEET_DATE))
+    return f'<header class="lm-sheet" aria-hidden="true"><b>{texts.SHEET_TITLE}</b>{blanks}</header>'
 
 
 def _step(number: int, step: dict) -> str:
@@ -250,7 +257,8 @@ def _step(number: int, step: dict) -> str:
         f'<p class="lm-sub">{escape(step["do"])}</p>'
         f"<fieldset><legend>{escape(step['ask'])}</legend>{options}</fieldset>"
         f'<p class="lm-reveal" aria-live="polite"><b class="yes">{texts.LESSON_RIGHT} </b>'
-        f'<b class="no">{texts.LESSON_WRONG} </b>{escape(step["reveal"])}</p></article>'
+        f'<b class="no">{texts.LESSON_WRONG} </b>{escape(step["reveal"])}</p>'
+        f'<p class="lm-write" aria-hidden="true">{texts.SHEET_WHY}</p></article>'
     )
 
 

@@ -80,6 +80,6 @@ def _as_text(visitor: Visitor) -> str:
 
 
 def _whole(name: str, value: float | None, least: int, most: int) -> int:
-    if value is None or value != int(value) or not least <= value <= most:
+    if value is None or not least <= value <= most or value != int(value):
         raise InputError(texts.BAD_NUMBER.format(name, "nothing" if value is None else f"{value:g}", texts.whole(least, most)))
     return int(value)

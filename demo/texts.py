@@ -28,7 +28,8 @@ MAP = {
     "hint": "Draw around points. Shift adds, Alt removes, Esc clears.",
     "loading": "Placing the pictures",
     "failed": "The map could not be loaded. Reload the page.",
-    "legend": "Legend. A button hides or shows its group.",
+    "legend": "Legend. A button hides or shows its group; All shows or hides every group.",
+    "all": "All",
 }
 SCHEMES = {"class": "Class", "cluster": "Cluster", "correct": "Correct?", "subject": "Subject"}
 CORRECT = ("Correct", "Wrong")
@@ -107,6 +108,7 @@ def group_info(scheme: str) -> str:
     """Return what adding groups does, for the tooltip."""
     return f"Add everything that is in the same {GROUPS[scheme][0]} as a selected image"
 
+
 PLAN_EMPTY_TITLE = "What it would take"
 PLAN_EMPTY = "Before anything runs, you see here which clusters retrain and how long it takes."
 PLAN_WAIT = "You can select already. The preview appears when the model is ready."
@@ -121,6 +123,7 @@ LEAD_PROOF = "A model has a fingerprint, its root. If forgetting is exact, it eq
 LEAD_LEDGER = "Your requests so far, in order, and what they cost together."
 LEAD_LESSON = "Five short steps. Predict first: your answer reveals what happens."
 PRINT = "Print as a worksheet"
+SHEET_TITLE, SHEET_NAME, SHEET_DATE, SHEET_WHY = "LMEraser Lab: worksheet", "Name", "Date", "Why do you think so?"
 LESSON_RIGHT = "Right."
 LESSON_WRONG = "Not quite."
 LEAD_HOW = "Forgetting is fast because no cluster knows about any other."

@@ -50,4 +50,5 @@ def actions(offered: Sequence[tuple[str, str, str]], selected: bool) -> str:
         f'<label class="quiet" title="{texts.OPEN_INFO}">{texts.OPEN_FILE}'
         f'<input type="file" accept=".json,application/json" aria-label="{texts.OPEN_FILE}"></label>'
     )
-    return f'<div class="lm-actions" role="group" aria-label="{texts.ACTIONS}">{adds}<span class="lm-files">{save}{load}</span></div>'
+    none = "" if selected else " none"
+    return f'<div class="lm-actions{none}" role="group" aria-label="{texts.ACTIONS}">{adds}<span class="lm-files">{save}{load}</span></div>'
