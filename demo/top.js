@@ -31,6 +31,7 @@ async function open(name, calm) {
   const tab = await until(() => tabs().find((button) => slug(button.textContent) === name));
   if (!tab) return;
   tab.click();
+  tab.scrollIntoView({ block: "nearest", inline: "center" });
   if (!calm) tab.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
 }
 async function showStep(step) {

@@ -38,7 +38,7 @@ def test_a_permalink_is_copied_and_restores_the_whole_state(visit):
 
 
 def test_random_images_of_a_link_are_selected_again_with_the_open_tab(visit):
-    page = visit(address="?select=random-10&seed=3&tab=how-it-works&hide=map,status")
+    page = visit(address="?select=random-10&seed=3&tab=how-it-works&hide=map,request")
     wait_selected(page, 10)
     assert page.get_by_role("tab", name="How it works").get_attribute("aria-selected") == "true"
     assert page.locator("#lm-seed input").input_value() == "3"
