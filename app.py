@@ -5,26 +5,43 @@ import signal
 import sys
 
 
-def main() -> None:
-    """Read the options and serve until stopped."""
+def options() -> argparse.ArgumentParser:
+    """Return what the command line takes."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", help="address to listen on (default: GRADIO_SERVER_NAME, else this machine only)")
     parser.add_argument("--port", type=int, help="default: GRADIO_SERVER_PORT, else 7860 or the next free one")
     parser.add_argument("--workspace", help="folder for fitted states (default: the user's cache)")
-    parser.add_argument("--dataset", default="digits")
-    parser.add_argument("--preset", default="fast", help="fast or paper")
+    parser.add_argument("--dataset", type=_names, default=["digits"], help="data sets on offer, with commas; the first is at home (digits)")
+    parser.add_argument("--preset", type=_names, default=["fast", "paper"], help="presets on offer, with commas (fast,paper)")
+    parser.add_argument("--data-dir", help="folder of local data sets (default: LMERASER_DATA, else ../shared/data)")
+    return parser
+
+
+def _names(text: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def main() -> None:
+    """Read the options and serve until stopped."""
+    parser = options()
     args = parser.parse_args()
 
+    from core.errors import LMEraserError
     from demo.build import build_demo, launch_options
-    from demo.engine import open_lab
+    from demo.engine import open_labs
 
-    lab = open_lab(args.dataset, args.preset, args.workspace)
-    lab.start()
+    try:
+        labs = open_labs(args.dataset, args.preset, args.workspace, args.data_dir)
+        page = build_demo(*labs)
+    except LMEraserError as error:
+        parser.error(str(error))
+    labs[0].start()  # the others start when they are visited
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that worker processes end with the app
     try:
-        build_demo(lab).queue(max_size=200).launch(server_name=args.host, server_port=args.port, **launch_options())
+        page.queue(max_size=200).launch(server_name=args.host, server_port=args.port, **launch_options())
     finally:
-        lab.close()
+        for lab in labs:
+            lab.close()
 
 
 if __name__ == "__main__":

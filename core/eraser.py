@@ -19,11 +19,13 @@ from core.backbone import Backbone, load_backbone
 from core.derived import Derived
 from core.errors import InputError, NotFittedError, StalePlanError
 from core.executors import Executor, InlineExecutor, Lazy
+from core.forecast import Forecast, forecast
 from core.global_head import GlobalHead, expand
 from core.partition import Previous, check_partition, make_partition
 from core.presets import preset
 from core.prompts import check_prompt, trunk_block
 from core.serve import ClusterCache, Inputs, log_proba
+from core.similar import nearest
 from core.store import MemoryStore, OverlayStore, Store
 from core.train import ClusterJob, cluster_key, recipe_digest, train_cluster
 from core.types import (
@@ -121,6 +123,7 @@ class LMEraser:
         todo = [c for c, k in enumerate(keys) if k not in known]
         sizes = np.bincount(partition.assignment, minlength=partition.clusters)
         seconds = time.perf_counter() - began
+        expected = self._predict_training(sizes[todo] if todo else []).later(seconds)
         return ForgetPlan(
             ids=ids,
             root=model.root,
@@ -133,9 +136,11 @@ class LMEraser:
             untouched=tuple(k for k in keys if k in known),
             samples_to_retrain=int(sizes[todo].sum()) if todo else 0,
             copies_left=model.samples.copies_of(ids),
-            predicted_seconds=seconds + self._predict_training(sizes[todo] if todo else []),
+            predicted_seconds=expected.seconds,
             predicted_full_seconds=self._predict_full(sizes),
             seconds=seconds,
+            predicted_range=(expected.low, expected.high),
+            measured_clusters=expected.measured,
         )
 
     def forget(self, ids, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> Outcome:
@@ -214,6 +219,17 @@ class LMEraser:
         derived.ensure(samples, trunk=True)
         values = samples.images if derived.block is None else derived.trunks(samples.digests)
         return Inputs(samples.digests, derived.features(samples.digests), values)
+
+    def similar(self, ids, count: int = 10) -> tuple[str, ...]:
+        """Return the ids of at most `count` other samples whose frozen features are nearest to any of the given ones', nearest first.
+
+        Distance is the cosine's; ties go by id. Raises NotFittedError, UnknownSampleError, InputError for no ids or a count below 1.
+        """
+        samples = self._fitted().samples
+        rows = samples.rows(checked_ids(ids))
+        if count < 1:
+            raise InputError(f"count is {count}; give a whole number of at least 1.")
+        return tuple(samples.ids[r] for r in nearest(self.member_features(), rows, count, samples.ids))
 
     def member_features(self) -> np.ndarray:
         """Return the frozen features (n, d) float32 of the model's samples, in their order."""
@@ -423,21 +439,16 @@ class LMEraser:
             self._solution = (head, head.solve())
         return self._solution[1]
 
-    def _predict_training(self, sizes) -> float:
+    def _predict_training(self, sizes) -> Forecast:
         """Expected seconds to train clusters of these sizes, from how long this model's own states took."""
-        states = list(self._fitted().states.values())
-        passes = sum(s.sample_passes for s in states)
-        if not passes or not len(sizes):
-            return 0.0
-        rate = sum(s.seconds for s in states) / passes
         config = self._config.train
-        work = sum(min(int(n), config.batch_size) * config.steps for n in sizes) * rate
-        return work / min(len(sizes), self._executor.workers)
+        passes = [min(int(n), config.batch_size) * config.steps for n in sizes]
+        return forecast(self._fitted().states.values(), passes, self._executor.workers)
 
     def _predict_full(self, sizes) -> float:
         if self._full_seconds is not None:
             return self._full_seconds
-        return self._predict_training(sizes) + float(np.sum(sizes)) * self._derived.seconds_per_image
+        return self._predict_training(sizes).seconds + float(np.sum(sizes)) * self._derived.seconds_per_image
 
 
 def _members(digests: tuple[str, ...], partition: Partition) -> list[tuple[str, ...]]:

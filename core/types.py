@@ -277,6 +277,8 @@ class ForgetPlan:
     predicted_seconds: float
     predicted_full_seconds: float
     seconds: float  # what planning took
+    predicted_range: tuple[float, float] = (0.0, 0.0)  # likely least and most of `predicted_seconds`
+    measured_clusters: int = 0  # trained on this machine, from which times are predicted; 0: nothing is known yet
 
     def summary(self) -> dict:
         """Return the figures people see, as plain numbers."""
@@ -290,6 +292,8 @@ class ForgetPlan:
             "samples_total": len(self.survivors) + len(self.ids),
             "copies_left": len(self.copies_left),
             "predicted_seconds": self.predicted_seconds,
+            "predicted_range": list(self.predicted_range),
+            "measured_clusters": self.measured_clusters,
             "predicted_full_seconds": self.predicted_full_seconds,
         }
 

@@ -12,66 +12,77 @@ import gradio as gr
 from core.errors import InputError, LMEraserError
 from demo import exports, texts
 from demo.handlers import Handlers
-from demo.session import Visitor
+from demo.session import Lab, Visitor
 
 MOST_LISTED = 1000
 
 
 class Api:
-    """Five calls; rows are sample numbers on the map."""
+    """Five calls; rows are sample numbers on the map. Every data set and preset has its own handlers; a session belongs to one."""
 
-    def __init__(self, handlers: Handlers):
-        self.handlers, self.lab = handlers, handlers.lab
+    def __init__(self, *handlers: Handlers):
+        self.pages = handlers
 
-    def open(self) -> dict[str, Any]:
-        """Open a private session on the fitted model: its key, how many images and clusters there are, and the root."""
-        visitor = self.lab.ready(self.lab.enter())
+    def open(self, dataset: str = "", preset: str = "") -> dict[str, Any]:
+        """Open a private session, by default on the first model on offer: its key, how many images and clusters there are, and the root."""
+        home = self.pages[0]
+        wanted = home.offers.chosen({"dataset": dataset, "preset": preset}, home.lab.engine.pair)
+        lab = next(page.lab for page in self.pages if page.lab.engine.pair == wanted)
+        lab.start()
+        visitor = lab.ready(lab.enter())
         eraser = visitor.eraser
         return {"session": visitor.token, "images": len(eraser.samples_), "clusters": eraser.partition_.clusters, "root": eraser.root_}
 
     def images(self, session: str, first: int = 0, count: int = 100) -> list[dict[str, Any]]:
         """List images still in the model from row `first` on: row, class and cluster of each."""
-        home = self.lab.homes(self._visitor(session))
-        labels, classes = self.lab.samples.labels, self.lab.samples.classes
+        page = self._page(session)
+        home = page.lab.homes(self._visitor(session))
+        labels, classes = page.lab.samples.labels, page.lab.samples.classes
         rows = [r for r in range(max(0, first), len(home)) if home[r] >= 0][: max(0, min(count, MOST_LISTED))]
         return [{"row": r, "class": classes[labels[r]], "cluster": int(home[r])} for r in rows]
 
     def plan(self, session: str, rows: list[int]) -> dict[str, Any]:
         """Say what forgetting these rows would take; nothing is changed."""
-        visitor = self._visitor(session)
-        return visitor.eraser.plan(self.lab.ids(self._checked(rows))).summary()
+        visitor, page = self._visitor(session), self._page(session)
+        return visitor.eraser.plan(page.lab.ids(_checked(rows, page.lab))).summary()
 
     async def forget(self, session: str, rows: list[int]) -> dict[str, Any]:
         """Forget these rows and return the result."""
-        visitor = self._visitor(session)
+        visitor, page = self._visitor(session), self._page(session)
         if visitor.job:
             raise InputError(texts.BUSY)
-        visitor.selection = tuple(self._checked(rows))
-        visitor.plan = visitor.eraser.plan(self.lab.ids(list(visitor.selection)))
-        async for _ in self.handlers.forget(session):
+        visitor.selection = tuple(_checked(rows, page.lab))
+        visitor.plan = visitor.eraser.plan(page.lab.ids(list(visitor.selection)))
+        async for _ in page.forget(session):
             pass
-        return exports.record(visitor.requests[-1], self.lab)
+        return exports.record(visitor.requests[-1], page.lab)
 
     def result(self, session: str) -> list[dict[str, Any]]:
         """Return the results of all requests of this session."""
-        return [exports.record(request, self.lab) for request in self._visitor(session).requests]
+        return [exports.record(request, self._page(session).lab) for request in self._visitor(session).requests]
+
+    def _page(self, session: str) -> Handlers:
+        """Return the handlers whose lab knows the session; the first for one that is unknown."""
+        return next((page for page in self.pages if page.lab.find(session)), self.pages[0])
 
     def _visitor(self, session: str) -> Visitor:
-        return self.lab.ready(self.lab.find(session))
+        lab = self._page(session).lab
+        return lab.ready(lab.find(session))
 
-    def _checked(self, rows: list[int]) -> list[int]:
-        n = len(self.lab.samples)
-        wrong = [r for r in rows if isinstance(r, bool) or not isinstance(r, int) or not 0 <= r < n]
-        if wrong or len(rows) > n:
-            raise InputError(texts.BAD_NUMBERS.format(str(wrong[0] if wrong else len(rows))[:40], n - 1))
-        return sorted(set(rows))
+
+def _checked(rows: list[int], lab: Lab) -> list[int]:
+    n = len(lab.samples)
+    wrong = [r for r in rows if isinstance(r, bool) or not isinstance(r, int) or not 0 <= r < n]
+    if wrong or len(rows) > n:
+        raise InputError(texts.BAD_NUMBERS.format(str(wrong[0] if wrong else len(rows))[:40], n - 1))
+    return sorted(set(rows))
 
 
 def publish(api: Api) -> None:
     """Add the calls to the current Blocks; the engine's own errors reach the client in words."""
 
-    def open_session() -> dict:
-        return _worded(api.open)
+    def open_session(dataset: str = "", preset: str = "") -> dict:
+        return _worded(api.open, dataset, preset)
 
     def list_images(session: str, first: int = 0, count: int = 100) -> list[dict]:
         return _worded(api.images, session, int(first), int(count))

@@ -14,41 +14,58 @@ from demo import panels, texts
 from demo.api import Api, publish
 from demo.handlers import Handlers
 from demo.jobs import Jobs
+from demo.offers import Offers
+from demo.selecting import Selecting
 from demo.session import Lab
 from demo.theme import theme
 
 STYLE = Path(__file__).parent / "style.css"
 
 
-def build_demo(lab: Lab, jobs: Jobs | None = None) -> gr.Blocks:
-    """Return the page for a lab whose fit was started, or will be."""
-    gr.set_static_paths([lab.public])
-    handlers = Handlers(lab, jobs or Jobs())
-    samples = lab.samples
-    facts = panels.Facts(
-        lab.engine.name,
-        len(samples),
-        str(lab.points or ""),
-        samples.classes,
-        tuple(sorted(set(samples.subjects or ()))),
-        _plain(handlers.thumbnail, "thumbnail"),
-    )
+def build_demo(*labs: Lab, jobs: Jobs | None = None) -> gr.Blocks:
+    """Return the site: one page for each lab, the first at home. A lab's fit starts when its page is first visited.
+
+    Raises InputError when there is no lab, or when two would share a page.
+    """
+    gr.set_static_paths([lab.public for lab in labs])
+    offers, jobs = Offers(tuple(lab.engine.pair for lab in labs)), jobs or Jobs()
+    all_handlers = [Handlers(lab, jobs, offers) for lab in labs]
     with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(3600, 86_400), fill_width=True) as demo:
-        visitor = gr.State(None, delete_callback=_plain(lab.leave, "leave"))
-        parts = {"visitor": visitor, **panels.page(facts)}
-        publish(Api(handlers))  # first: the page's own events must not take the public names
-        _wire(demo, handlers, parts)
+        publish(Api(*all_handlers))  # first: the page's own events must not take the public names
+        _page(demo, all_handlers[0], offers)
+    for handlers in all_handlers[1:]:
+        pair = handlers.lab.engine.pair
+        with demo.route(" · ".join(pair), offers.path(pair)):
+            _page(demo, handlers, offers)
     return demo
 
 
 def launch_options() -> dict:
     """Return what the page's looks need from `launch`."""
-    return {"theme": theme(), "css_paths": [STYLE], "js": panels.HIDE_JS, "footer_links": []}
+    return {"theme": theme(), "css_paths": [STYLE], "footer_links": []}
+
+
+def _page(demo: gr.Blocks, handlers: Handlers, offers: Offers) -> None:
+    lab, selecting = handlers.lab, Selecting(handlers)
+    facts = panels.Facts(
+        offers,
+        lab.engine.pair,
+        len(lab.samples),
+        str(lab.points or ""),
+        lab.samples.classes,
+        tuple(sorted(set(lab.samples.subjects or ()))),
+        _plain(handlers.thumbnail, "thumbnail"),
+        _plain(selecting.saved, "saved"),
+        _plain(selecting.linked, "linked"),
+    )
+    visitor = gr.State(None, delete_callback=_plain(lab.leave, "leave"))
+    parts = {"visitor": visitor, **panels.page(facts)}
+    _wire(demo, handlers, parts)
+    _wire_selecting(selecting, parts)
 
 
 def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
-    everything = list(parts.values())
-    on = functools.partial(_on, outputs=everything, parts=parts)
+    on = functools.partial(_on, outputs=list(parts.values()), parts=parts)
     visitor = parts["visitor"]
     on(demo.load, handlers.arrive, [], concurrency_limit=None)
     demo.unload(handlers.depart)
@@ -65,6 +82,16 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     for name in ("cancel", "stop_result", "stop_proof"):
         on(parts[name].click, handlers.cancel, [visitor], concurrency_limit=None)
     on(parts["start_over"].click, handlers.start_over, [visitor])
+
+
+def _wire_selecting(selecting: Selecting, parts: dict) -> None:
+    on = functools.partial(_on, outputs=list(parts.values()), parts=parts)
+    visitor = parts["visitor"]
+    on(parts["top"].click, selecting.too_long, [visitor])
+    on(parts["actions"].click, selecting.add, [visitor])
+    on(parts["actions"].upload, selecting.opened, [visitor])
+    for event in (parts["draw"].click, parts["count"].submit, parts["seed"].submit):
+        on(event, selecting.draw, [visitor, parts["count"], parts["seed"]])
 
 
 def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: dict, **kwargs) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import numpy as np
 
 from core.datasets import Dataset, load_dataset
 from core.errors import DataError
+from core.executors import LocalExecutor
+from core.presets import preset as configured
 from core.types import ProgressCallback, Samples
 from demo.session import Lab
 
@@ -26,6 +29,11 @@ class CoreEngine:
     dataset: Dataset
     preset: str
     folder: Path
+    executor: LocalExecutor = field(default_factory=LocalExecutor)
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        return self.dataset.name, self.preset
 
     @property
     def name(self) -> str:
@@ -49,14 +57,11 @@ class CoreEngine:
         from core.derived import features_file
         from core.environment import default_device
         from core.eraser import LMEraser
-        from core.executors import LocalExecutor
-        from core.presets import preset
         from core.store import DirectoryStore
 
         backbone = load_backbone("embedded", default_device())
-        executor = LocalExecutor()
-        threading.Thread(target=executor.warm_up, daemon=True).start()  # the first request should not wait for processes
-        eraser = LMEraser(preset(self.preset), backbone, DirectoryStore(self.folder), executor)
+        threading.Thread(target=self.executor.warm_up, daemon=True).start()  # the first request should not wait for processes
+        eraser = LMEraser(configured(self.preset), backbone, DirectoryStore(self.folder), self.executor)
         features = features_file(self.folder.parent, self.dataset.train)
         known = eraser.load_features(features)
         eraser.fit(self.dataset.train, progress=progress)
@@ -99,8 +104,19 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmeraser-lab"
 
 
-def open_lab(dataset: str, preset: str, workspace: str | None) -> Lab:
-    """Return the lab for a data set and preset; raises DataError for an unknown data set."""
+def open_labs(
+    datasets: Sequence[str], presets: Sequence[str], workspace: str | Path | None = None, data_dir: str | Path | None = None
+) -> list[Lab]:
+    """Return a lab for each data set and preset, in that order, each to be started when it is first visited.
+
+    They share the data, the worker processes and the folder of states, and are fitted one at a time. Raises DataError for a data
+    set, InputError for a preset that is unknown.
+    """
     folder = Path(workspace) if workspace else cache_folder()
-    data = load_dataset(dataset)
-    return Lab(CoreEngine(data, preset, folder / "states"), data.train, folder)
+    for name in presets:
+        configured(name)
+    executor, turn, labs = LocalExecutor(), threading.Lock(), []
+    for dataset in datasets:
+        data = load_dataset(dataset, data_dir)
+        labs += [Lab(CoreEngine(data, p, folder / "states", executor), data.train, folder, turn) for p in presets]
+    return labs

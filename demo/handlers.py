@@ -6,9 +6,8 @@ No mathematics and no markup here: figures come from the engine and its records,
 from __future__ import annotations
 
 import asyncio
-import re
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +16,11 @@ import numpy as np
 
 from core.errors import CancelledError, InputError
 from core.types import ProgressCallback
-from demo import charts, exports, markup, texts
+from demo import charts, exports, markup, permalink, texts, toolbar
+from demo.groups import offered
 from demo.jobs import Finished, Jobs, Waiting
+from demo.offers import Offers
+from demo.rows import parse_numbers
 from demo.scatter import Marks, Paint, Scheme
 from demo.session import FullRun, Lab, Request, Visitor, progress_of
 
@@ -29,18 +31,26 @@ TABLE_MOST = 200
 class Handlers:
     """The page's events, for one lab."""
 
-    def __init__(self, lab: Lab, jobs: Jobs):
+    def __init__(self, lab: Lab, jobs: Jobs, offers: Offers | None = None):
         self.lab, self.jobs = lab, jobs
+        self.offers = offers or Offers((lab.engine.pair,))
 
     # --- arriving -------------------------------------------------------------------------------------------------
 
     async def arrive(self, request: gr.Request) -> AsyncIterator[Updates]:
-        """Let a visitor in: the map at once, then the first fit's progress, then everything."""
+        """Let a visitor in: the map at once, then the first fit's progress, then everything.
+
+        One whose address asks for another page's data set or preset is on the way there: the page itself goes.
+        """
+        if not self._meant_here(request.query_params):
+            return
+        self.lab.start()
         visitor = self.lab.enter()
         visitor.page = request.session_hash
-        self._restore(visitor, request.query_params.get("select", ""))
+        self._restore(visitor, request.query_params)
         placed = self._points()
-        yield {"visitor": visitor.token, **await asyncio.to_thread(self._everything, visitor)}
+        first = {"visitor": visitor.token, "seed": visitor.seed, "top": gr.update(token=visitor.token)}
+        yield first | await asyncio.to_thread(self._everything, visitor)
         while self.lab.fit.state == "fitting" and not visitor.closed:
             await asyncio.sleep(0.25)
             late = {} if placed == self._points() else {"map": gr.update(points=self._points())}
@@ -51,12 +61,19 @@ class Handlers:
             visitor.plan = self._planned(visitor)
             yield await asyncio.to_thread(self._everything, visitor)
 
-    def _restore(self, visitor: Visitor, numbers: str) -> None:
-        """Take up the selection of a permalink; one that does not fit is left out, with a word about it."""
+    def _meant_here(self, query: Mapping[str, str]) -> bool:
         try:
-            visitor.selection = tuple(parse_numbers(numbers, len(self.lab.samples)))
+            return self.offers.chosen(query, self.lab.engine.pair) == self.lab.engine.pair
         except InputError as error:
             gr.Warning(str(error))
+            return True
+
+    def _restore(self, visitor: Visitor, query: Mapping[str, str]) -> None:
+        """Take up a permalink's selection; what does not fit is left out, with a word about it."""
+        link = permalink.read(query, self.lab.samples)
+        for problem in link.problems:
+            gr.Warning(problem)
+        visitor.selection, visitor.drawn, visitor.seed = link.rows, link.drawn, link.seed
         visitor.plan = self._planned(visitor)
 
     def depart(self, request: gr.Request) -> None:
@@ -79,39 +96,45 @@ class Handlers:
 
     def select(self, token: str | None, rows: list[int]) -> Updates:
         """Take a selection made on the map."""
-        visitor = self._guest(token)
+        visitor = self.guest(token)
         if visitor.job:
             return {}
         return self._selected(visitor, rows)
 
     def remove(self, token: str | None, event: gr.EventData) -> Updates:
         """Take one image out of the selection."""
-        visitor = self._guest(token)
+        visitor = self.guest(token)
         row = event._data.get("row") if isinstance(event._data, dict) else None
-        return self._reselected(visitor, [r for r in visitor.selection if r != row])
+        return self.reselected(visitor, [r for r in visitor.selection if r != row])
 
     def clear(self, token: str | None) -> Updates:
         """Select nothing."""
-        return self._reselected(self._guest(token), [])
+        return self.reselected(self.guest(token), [])
 
     def choose(self, token: str | None, classes: list[int], subject: str | None, numbers: str) -> Updates:
         """Select by class, subject and number; raises InputError for numbers that are none."""
-        visitor, samples = self._guest(token), self.lab.samples
+        visitor, samples = self.guest(token), self.lab.samples
         wanted = set(np.flatnonzero(np.isin(samples.labels, classes or [])).tolist()) | set(parse_numbers(numbers, len(samples)))
         if subject and samples.subjects:
             wanted |= {row for row, s in enumerate(samples.subjects) if s == subject}
-        gone = wanted & set(visitor.gone)
-        if gone:
-            gr.Info(texts.GONE_NUMBERS.format(len(gone)))
-        return self._reselected(visitor, sorted(wanted - gone))
+        return self.present(visitor, wanted)
 
     def include_copies(self, token: str | None) -> Updates:
         """Add the identical copies that the plan would leave behind."""
-        visitor = self._guest(token)
+        visitor = self.guest(token)
         copies = visitor.plan.copies_left if visitor.plan else ()
-        return self._reselected(visitor, sorted({*visitor.selection, *self.lab.rows(copies)}))
+        return self.reselected(visitor, sorted({*visitor.selection, *self.lab.rows(copies)}))
 
-    def _reselected(self, visitor: Visitor, rows: list[int]) -> Updates:
+    def present(self, visitor: Visitor, rows: Iterable[int]) -> Updates:
+        """Select those of the rows that are still in the model, with a word about the others."""
+        wanted = set(rows)
+        gone = wanted & set(visitor.gone)
+        if gone:
+            gr.Info(texts.GONE_NUMBERS.format(len(gone)))
+        return self.reselected(visitor, sorted(wanted - gone))
+
+    def reselected(self, visitor: Visitor, rows: list[int]) -> Updates:
+        """Select rows and show them on the map as well; while a request runs, nothing changes."""
         if visitor.job:
             return {}
         updates = self._selected(visitor, rows)
@@ -119,7 +142,7 @@ class Handlers:
 
     def _selected(self, visitor: Visitor, rows: list[int]) -> Updates:
         gone = set(visitor.gone)
-        visitor.selection = tuple(r for r in rows if r not in gone)
+        visitor.selection, visitor.drawn = tuple(r for r in rows if r not in gone), 0
         visitor.plan = self._planned(visitor)
         return {**self._request(visitor), "map": gr.update(marks=self._marks(visitor)), "how": self._how(visitor)}
 
@@ -230,7 +253,8 @@ class Handlers:
 
     # --- guards ---------------------------------------------------------------------------------------------------
 
-    def _guest(self, token: str | None) -> Visitor:
+    def guest(self, token: str | None) -> Visitor:
+        """Return the visitor of a token; raises InputError when the session is over."""
         visitor = self.lab.find(token)
         if visitor is None or visitor.closed:
             raise InputError(texts.SESSION_OVER)
@@ -294,6 +318,7 @@ class Handlers:
         first = list(rows[: markup.TRAY_MOST])
         return {
             "tray": markup.tray(rows, self.lab.samples.images[first], [self._name(r) for r in first]),
+            "actions": gr.update(value=toolbar.actions(offered(self.lab, visitor), bool(rows)), token=visitor.token),
             "plan": self._preview(visitor),
             "copies": gr.update(visible=bool(plan and plan.copies_left)),
             "forget": gr.update(value=texts.forget_button(len(rows)), interactive=plan is not None),
@@ -301,6 +326,7 @@ class Handlers:
             "clear": gr.update(interactive=bool(rows)),
             "start_over": gr.update(interactive=bool(visitor.requests)),
             "choose": gr.update(interactive=True),
+            "draw": gr.update(interactive=True),
         }
 
     def _name(self, row: int) -> str:
@@ -314,7 +340,7 @@ class Handlers:
         return markup.plan_empty(texts.PLAN_EMPTY_TITLE, note, clusters)
 
     def _idle_controls(self, visitor: Visitor, working: bool) -> Updates:
-        off = {name: gr.update(interactive=False) for name in ("forget", "clear", "start_over", "choose")}
+        off = {name: gr.update(interactive=False) for name in ("forget", "clear", "start_over", "choose", "draw")}
         return off | {"copies": gr.update(visible=False)} if working else self._request(visitor)
 
     def _busy(self, visitor: Visitor) -> Updates:
@@ -470,17 +496,3 @@ def _ledger_row(number: int, request: Request) -> tuple[str, ...]:
         texts.seconds(outcome.seconds.total),
         f"{outcome.root_after[:16]}…",
     )
-
-
-def parse_numbers(text: str, n: int) -> list[int]:
-    """Return the sample numbers in text like `3, 17, 200-240`; raises InputError naming what is none."""
-    rows: set[int] = set()
-    for part in re.split(r"[,;\s]+", re.sub(r"\s*[-–]\s*", "-", (text or "").strip())):
-        if not part:
-            continue
-        found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
-        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
-        if not first <= last < n:
-            raise InputError(texts.BAD_NUMBERS.format(part[:40], n - 1))
-        rows.update(range(first, last + 1))
-    return sorted(rows)

@@ -33,14 +33,6 @@ def data_uri(image: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def brand(engine: str) -> str:
-    """The top bar's left part."""
-    return (
-        f'<header class="lm-brand"><span class="lm-mark">{MARK}</span><div><h1>{texts.TITLE}</h1><p>{texts.TAGLINE}</p></div>'
-        f'<span class="lm-chip">{escape(engine)}</span></header>'
-    )
-
-
 def bar(share: float | None) -> str:
     """A progress bar; None while the length of the work is unknown."""
     if share is None:
@@ -65,22 +57,7 @@ def tray(rows: Sequence[int], images: np.ndarray, names: Sequence[str]) -> str:
     tiles = "".join(_tile(row, image, name) for row, image, name in zip(rows, images, names, strict=False))
     more = f'<span class="lm-more">+{len(rows) - TRAY_MOST:,}</span>' if len(rows) > TRAY_MOST else ""
     title = texts.count(len(rows), "image")
-    link = f'<button type="button" class="lm-link" data-link="{ranges(rows)}" data-copied="{texts.LINK_COPIED}">{texts.LINK}</button>'
-    return (
-        f'<div class="lm-tray"><div><b>{title}</b>{link if len(ranges(rows)) < 1800 else ""}</div>'
-        f'<ul aria-label="{texts.TRAY_LABEL}" tabindex="0">{tiles}{more}</ul></div>'
-    )
-
-
-def ranges(rows: Sequence[int]) -> str:
-    """Return rows as short text that a person could have typed: 3,17,200-240."""
-    parts: list[list[int]] = []
-    for row in sorted(rows):
-        if parts and row == parts[-1][1] + 1:
-            parts[-1][1] = row
-        else:
-            parts.append([row, row])
-    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in parts)
+    return f'<div class="lm-tray"><b>{title}</b><ul aria-label="{texts.TRAY_LABEL}" tabindex="0">{tiles}{more}</ul></div>'
 
 
 def _tile(row: int, image: np.ndarray, name: str) -> str:
@@ -115,7 +92,7 @@ def plan(summary: dict, touched: Sequence[int]) -> str:
     facts = _facts(
         (f"{len(touched):,}", f"of {texts.count(summary['clusters_total'], 'cluster')}"),
         (f"{summary['samples_to_retrain']:,}", "samples to retrain"),
-        (texts.seconds(summary["predicted_seconds"]), "expected"),
+        (texts.plan_figure(summary), "expected"),
     )
     warn = f'<p class="lm-warn">{escape(texts.copies(summary["copies_left"]))}</p>' if summary["copies_left"] else ""
     words = escape(f"{sentence} {texts.plan_time(summary)}")
@@ -263,7 +240,14 @@ def _download(suffix: str, kind: str, content: str, words: str) -> str:
 def lesson(steps: Sequence[dict]) -> str:
     """The lesson: choosing an answer reveals its step's explanation (by style sheet alone, so it works from the keyboard)."""
     cards = "".join(_step(i, step) for i, step in enumerate(steps, 1))
-    return f'<section class="lm-lesson">{cards}</section><p class="lm-links"><button type="button" data-print>{texts.PRINT}</button></p>'
+    button = f'<p class="lm-links"><button type="button" data-print>{texts.PRINT}</button></p>'
+    return f'{_sheet_head()}<section class="lm-lesson">{cards}</section>{button}'
+
+
+def _sheet_head() -> str:
+    """What only paper shows: a title, and where to write name and date."""
+    blanks = "".join(f"<span>{word}</span>" for word in (texts.SHEET_NAME, texts.SHEET_DATE))
+    return f'<header class="lm-sheet" aria-hidden="true"><b>{texts.SHEET_TITLE}</b>{blanks}</header>'
 
 
 def _step(number: int, step: dict) -> str:
@@ -273,7 +257,8 @@ def _step(number: int, step: dict) -> str:
         f'<p class="lm-sub">{escape(step["do"])}</p>'
         f"<fieldset><legend>{escape(step['ask'])}</legend>{options}</fieldset>"
         f'<p class="lm-reveal" aria-live="polite"><b class="yes">{texts.LESSON_RIGHT} </b>'
-        f'<b class="no">{texts.LESSON_WRONG} </b>{escape(step["reveal"])}</p></article>'
+        f'<b class="no">{texts.LESSON_WRONG} </b>{escape(step["reveal"])}</p>'
+        f'<p class="lm-write" aria-hidden="true">{texts.SHEET_WHY}</p></article>'
     )
 
 

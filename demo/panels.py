@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from demo import markup, texts
+from demo import markup, permalink, texts, toolbar
+from demo.offers import Offers, Pair
 from demo.scatter import Scatter
 
 REMOVE_JS = """
@@ -20,46 +21,35 @@ element.addEventListener("click", (event) => {
 PRINT_JS = """
 element.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) window.print(); });
 """
-LINK_JS = """
-element.addEventListener("click", async (event) => {
-  const button = event.target.closest("[data-link]");
-  if (!button) return;
-  const address = new URL(location.href);
-  address.searchParams.set("select", button.dataset.link);
-  history.replaceState(null, "", address);
-  try { await navigator.clipboard.writeText(address); } catch (error) { return; }
-  button.textContent = button.dataset.copied;
-});
-"""
-HIDE_JS = """
-() => {
-  const hidden = new URLSearchParams(location.search).get("hide") || "";
-  for (const part of hidden.split(",")) if (/^[a-z]+$/.test(part)) document.body.classList.add("lm-hide-" + part);
-}
-"""
 
 
 @dataclass(frozen=True)
 class Facts:
     """What the components must know when they are created."""
 
-    engine: str
+    offers: Offers
+    pair: Pair  # the page's own data set and preset
     n: int
     points: str
     classes: tuple[str, ...]
     subjects: tuple[str, ...]
     thumbnail: Callable[[dict], dict]
+    saved: Callable[[dict], dict]  # the selection's file
+    linked: Callable[[dict], dict]  # the selection's part of a permalink
 
 
 def page(facts: Facts) -> dict[str, gr.components.Component]:
     """Create the whole page inside the current Blocks; return its components by name."""
     parts: dict[str, gr.components.Component] = {}
-    with gr.Row(elem_classes="lm-top"):
-        _static(markup.brand(facts.engine))
+    parts["top"] = _html(
+        toolbar.top(facts.offers, facts.pair), "lm-top", js_on_load=toolbar.TOP_JS, token="", server_functions=[facts.linked]
+    )
     parts["status"] = _html(markup.status("fitting", texts.STAGES["open"], texts.FIT_NOTE), "lm-status-box")
     with gr.Row(elem_classes="lm-main"):
         with gr.Column(elem_classes="lm-hero", min_width=280):
             parts["map"] = _map(facts)
+            with gr.Accordion(texts.CHOOSE, open=False, elem_classes="lm-choose"):
+                parts |= _chooser(facts)
         with gr.Column(elem_classes="lm-request", min_width=280):
             parts |= _request(facts)
     with gr.Column(elem_classes="lm-after"):
@@ -85,9 +75,10 @@ def _request(facts: Facts) -> dict[str, gr.components.Component]:
         _static(f"<h2>{texts.REQUEST_TITLE}</h2>")
         parts["clear"] = gr.Button(texts.CLEAR, size="sm", variant="secondary", interactive=False, min_width=64, scale=0)
         parts["start_over"] = gr.Button(texts.START_OVER, size="sm", interactive=False, min_width=92, scale=0)
-    parts["tray"] = _html(markup.tray((), (), ()), "lm-tray-box", js_on_load=REMOVE_JS + LINK_JS)
-    with gr.Accordion(texts.CHOOSE, open=False, elem_classes="lm-choose"):
-        parts |= _chooser(facts)
+    parts["tray"] = _html(markup.tray((), (), ()), "lm-tray-box", js_on_load=REMOVE_JS)
+    parts["actions"] = _html(
+        toolbar.actions((), False), "lm-actions-box", js_on_load=toolbar.ACTIONS_JS, token="", server_functions=[facts.saved]
+    )
     parts["plan"] = _html(markup.plan_empty(texts.PLAN_EMPTY_TITLE, texts.PLAN_EMPTY, 0), "lm-plan-box")
     parts["copies"] = gr.Button(texts.INCLUDE_COPIES, size="sm", visible=False)
     with gr.Row(elem_classes="lm-go"):
@@ -112,6 +103,27 @@ def _chooser(facts: Facts) -> dict[str, gr.components.Component]:
             scale=3,
         )
         parts["choose"] = gr.Button(texts.SELECT, size="md", min_width=128, scale=1, elem_id="lm-choose")
+    return parts | _random(facts)
+
+
+def _random(facts: Facts) -> dict[str, gr.components.Component]:
+    """Drawing at random: how many, with which seed."""
+    parts: dict[str, gr.components.Component] = {}
+    with gr.Row(elem_classes="lm-numbers"):
+        parts["count"] = gr.Number(
+            10, label=texts.RANDOM, info=texts.RANDOM_COUNT, precision=0, minimum=1, maximum=facts.n, min_width=110, elem_id="lm-count"
+        )
+        parts["seed"] = gr.Number(
+            0,
+            label=texts.RANDOM_SEED,
+            info=texts.RANDOM_INFO,
+            precision=0,
+            minimum=0,
+            maximum=permalink.MOST_SEED,
+            min_width=110,
+            elem_id="lm-seed",
+        )
+        parts["draw"] = gr.Button(texts.DRAW, size="md", min_width=128, elem_id="lm-draw")
     return parts
 
 

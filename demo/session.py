@@ -26,6 +26,7 @@ class Engine(Protocol):
     """What the page asks of the engine."""
 
     name: str  # data set and preset, for people
+    pair: tuple[str, str]  # data set and preset, as in addresses
 
     def layout(self, folder: Path, compute: bool) -> np.ndarray | None:
         """Return the places (n, 2) float32 in 0..1 of all samples on the map; None if they must be computed and may not."""
@@ -105,6 +106,8 @@ class Visitor:
     correct_root: str = ""  # of the model that `correct` was found with
     homes: tuple[str, np.ndarray] | None = None  # root, and the cluster of each row of the map under it
     selection: tuple[int, ...] = ()  # rows on the map
+    drawn: int = 0  # how many of them were drawn at random: all, or none
+    seed: int = 0  # of drawing at random
     plan: ForgetPlan | None = None
     requests: list[Request] = field(default_factory=list)
     fresh: tuple[int, ...] = ()
@@ -134,9 +137,10 @@ class Lab:
     """The base model, its fit in the background, and the visitors.
 
     samples: all private samples by their row on the map, for good. `points` is the file of their places, None until they are known.
+    turn: held while fitting; labs that share a machine share it, so that their measured times do not mix.
     """
 
-    def __init__(self, engine: Engine, samples: Samples, workspace: Path):
+    def __init__(self, engine: Engine, samples: Samples, workspace: Path, turn: threading.Lock | None = None):
         self.engine, self.samples, self.workspace = engine, samples, workspace
         self.public = workspace / "public"
         self.points = self._placed(compute=False)
@@ -146,18 +150,28 @@ class Lab:
         self.base: Visitor | None = None
         self._visitors: dict[str, Visitor] = {}
         self._lock = threading.Lock()
+        self._turn = turn or threading.Lock()
+        self._thread: threading.Thread | None = None
 
     def start(self) -> threading.Thread:
-        """Fit in the background; returns the thread."""
-        thread = threading.Thread(target=self._fit, name="lmeraser-fit", daemon=True)
-        thread.start()
-        return thread
+        """Fit in the background, once; returns the thread."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._fit, name="lmeraser-fit", daemon=True)
+                self._thread.start()
+        return self._thread
 
     def _placed(self, compute: bool) -> Path | None:
         layout = self.engine.layout(self.workspace, compute)
         return None if layout is None else _public_points(layout, self.public)
 
     def _fit(self) -> None:
+        self._say(Fit(progress=Progress("turn", 0, 0)))
+        with self._turn:
+            self._say(Fit())
+            self._fitted()
+
+    def _fitted(self) -> None:
         try:
             if self.points is None:
                 self._say(Fit(progress=Progress("map", 0, 0)))

@@ -28,7 +28,8 @@ MAP = {
     "hint": "Draw around points. Shift adds, Alt removes, Esc clears.",
     "loading": "Placing the pictures",
     "failed": "The map could not be loaded. Reload the page.",
-    "legend": "Legend. A button hides or shows its group.",
+    "legend": "Legend. A button hides or shows its group; All shows or hides every group.",
+    "all": "All",
 }
 SCHEMES = {"class": "Class", "cluster": "Cluster", "correct": "Correct?", "subject": "Subject"}
 CORRECT = ("Correct", "Wrong")
@@ -47,11 +48,66 @@ NUMBERS_HINT = "3, 17, 200-240"
 NUMBERS_INFO = "Numbers and ranges, from 0 to {:,}"
 SELECT = "Select these"
 CLEAR = "Clear"
-SIMILAR = "Add the 10 most similar"
 FORGET = "Forget"
 CANCEL = "Cancel"
 START_OVER = "Start over"
 INCLUDE_COPIES = "Include the copies"
+
+# The top bar, the small actions of a selection, links and files
+TABS = ("result", "methods", "clusters", "proof", "ledger", "how-it-works", "lesson")  # the tabs' names in an address
+DATASET, PRESET = "Data set", "Preset"
+PICKERS = "What the model is made of"
+LINK, LINK_COPIED, LINK_SHOWN = "Copy link", "Link copied", "Link is in the address bar"
+ACTIONS = "Add to the selection"
+SIMILAR = "10 most similar"
+SIMILAR_INFO = "Add the 10 images that look most like these to the public model"
+SAVE, SAVE_INFO = "Save", "Save the selection as a file"
+OPEN_FILE, OPEN_INFO = "Open a saved selection", "Select what an earlier page saved. The file is read in your browser; it is not kept here."
+SAVED_NAME = "lmeraser-selection-{}.json"
+RANDOM, RANDOM_COUNT, RANDOM_SEED, DRAW = "Random images", "How many", "Seed", "Draw"
+RANDOM_INFO = "The same seed draws the same images."
+NOT_OFFERED = "“{}” is not on offer here. You see this page instead; on offer: {}."
+OFFERED_TWICE = "Two data sets would have the page “{}”. Name at least one data set and preset, and give folders different names."
+BAD_NUMBER = "{} is {}; give {}."
+BAD_LINK = "This link says {}={}, which is not {}. It was left out."
+LINK_TOO_LONG = "This selection is too long for a link ({:,} characters, at most {:,}). Save it as a file instead."
+NONE_LIKE_IT = "There are no other images left to add."
+FILE_JSON = "This file is no selection: it begins with {} instead of JSON. Open a file that “Save” made."
+FILE_FORMAT = "This file says format {} version {}; this page reads {} version {}. Open a file that “Save” made."
+FILE_DATASET = "This selection was made on data set {}, but this page shows {!r}. Choose that data set above, then open the file."
+FILE_DATA = "This selection counts other images than this page: {!r} with {:,} images is not the same set. Save it anew here."
+FILE_ROWS = "This file names {} rows; give a list of at most {:,}."
+FILE_ROW = "{} in this file is not a row number from 0 to {:,}. Mend or remove it, then open the file again."
+
+
+def file_too_large(size: int, most: int) -> str:
+    """Return what to do with a selection file that is too large; sizes in bytes."""
+    return f"This file has {size:,} bytes; a selection has at most {most:,}. Open a file that “Save” made."
+
+
+def whole(least: int, most: int) -> str:
+    """Return the words for a range of whole numbers."""
+    return f"a whole number from {least:,} to {most:,}"
+
+
+def one_of(names: tuple[str, ...]) -> str:
+    """Return the words for a choice."""
+    return f"one of {', '.join(names)}"
+
+
+def group(scheme: str, names: list[str], more: int) -> str:
+    """Return the words of an action that adds what is left of some groups: "class 3 (+139)" or "3 classes (+420)"."""
+    what = f"{GROUPS[scheme][0]} {names[0]}" if len(names) == 1 else f"{len(names):,} {GROUPS[scheme][1]}"
+    return f"{what} (+{more:,})"
+
+
+GROUPS = {"class": ("class", "classes"), "cluster": ("cluster", "clusters"), "subject": ("subject", "subjects")}
+
+
+def group_info(scheme: str) -> str:
+    """Return what adding groups does, for the tooltip."""
+    return f"Add everything that is in the same {GROUPS[scheme][0]} as a selected image"
+
 
 PLAN_EMPTY_TITLE = "What it would take"
 PLAN_EMPTY = "Before anything runs, you see here which clusters retrain and how long it takes."
@@ -67,8 +123,7 @@ LEAD_PROOF = "A model has a fingerprint, its root. If forgetting is exact, it eq
 LEAD_LEDGER = "Your requests so far, in order, and what they cost together."
 LEAD_LESSON = "Five short steps. Predict first: your answer reveals what happens."
 PRINT = "Print as a worksheet"
-LINK = "Copy link"
-LINK_COPIED = "Link copied"
+SHEET_TITLE, SHEET_NAME, SHEET_DATE, SHEET_WHY = "LMEraser Lab: worksheet", "Name", "Date", "Why do you think so?"
 LESSON_RIGHT = "Right."
 LESSON_WRONG = "Not quite."
 LEAD_HOW = "Forgetting is fast because no cluster knows about any other."
@@ -125,6 +180,7 @@ BAD_NUMBERS = "“{}” is not a number or a range. Write numbers from 0 to {:,}
 GONE_NUMBERS = "{} of these pictures are already forgotten and were left out."
 STAGES = {
     "map": "Placing every picture on the map, once",
+    "turn": "Another data set is being trained first",
     "open": "Reading the public model",
     "features": "Looking at every picture once",
     "train": "Training",
@@ -177,8 +233,24 @@ def plan(s: dict) -> str:
 
 
 def plan_time(s: dict) -> str:
-    """Return the predicted times in words."""
-    return f"About {seconds(s['predicted_seconds'])}; full retraining about {seconds(s['predicted_full_seconds'])}."
+    """Return the predicted times in words, and how sure they are."""
+    return f"{_expected(s)}; full retraining about {seconds(s['predicted_full_seconds'])}."
+
+
+def _expected(s: dict) -> str:
+    if not s["measured_clusters"]:
+        return f"Time: {NOT_MEASURED_TIME} on this machine"
+    about = f"About {seconds(s['predicted_seconds'])}"
+    low, high = (seconds(value) for value in s["predicted_range"])
+    return about if low == high else f"{about} ({low} to {high}, judged by {count(s['measured_clusters'], 'cluster')} trained here)"
+
+
+def plan_figure(s: dict) -> str:
+    """Return the predicted time alone."""
+    return seconds(s["predicted_seconds"]) if s["measured_clusters"] else NOT_MEASURED_TIME
+
+
+NOT_MEASURED_TIME = "not measured yet"
 
 
 def copies(n: int) -> str:

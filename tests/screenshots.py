@@ -1,4 +1,4 @@
-"""Takes the README's pictures of the running page: `python tests/screenshots.py URL FOLDER` (needs Chromium)."""
+"""Takes the README's pictures of the running page: `python -m tests.screenshots URL FOLDER` (needs Chromium)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-]
+from tests.browser.chromium import started
 
 
 def request(page: Page, url: str) -> None:
@@ -32,7 +25,7 @@ def request(page: Page, url: str) -> None:
 def main(url: str, folder: Path) -> None:
     """Write page-light.png (before the request) and page-dark.png (the proof)."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        browser = started(playwright)
         page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
         request(page, url)
         page.screenshot(path=folder / "page-light.png")

@@ -89,7 +89,11 @@ class FakeEraser:
             touched=tuple(sorted({int(c) for c in self.partition_.assignment[rows]})), clusters_before=self.partition_.clusters,
             retrain=retrain, untouched=tuple(k for k in after.keys_ if k in self.keys_), samples_to_retrain=9 * len(retrain),
             copies_left=self.samples_.copies_of(ids), predicted_seconds=0.1 * len(retrain), predicted_full_seconds=0.6, seconds=0.0,
+            predicted_range=(0.05 * len(retrain), 0.2 * len(retrain)), measured_clusters=CLUSTERS,
         )  # fmt: skip
+
+    def similar(self, ids, count: int = 10) -> tuple[str, ...]:
+        return tuple(i for i in self.samples_.ids if i not in set(ids))[:count]
 
     def forget(self, plan: ForgetPlan, progress=None, cancel: threading.Event | None = None) -> Outcome:
         self._work(plan.retrain, progress, cancel)
@@ -117,6 +121,7 @@ class FakeEngine:
     samples: Samples
     pause: float = 0.0
     name: str = "fake · fast"
+    pair: tuple[str, str] = ("fake", "fast")
 
     def layout(self, folder, compute):
         return np.zeros((len(self.samples), 2), np.float32)

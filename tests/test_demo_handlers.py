@@ -11,9 +11,9 @@ import pytest
 from core.errors import InputError, NotFittedError
 from demo.api import Api
 from demo.build import build_demo
-from demo.handlers import Handlers, parse_numbers
+from demo.handlers import Handlers
 from demo.jobs import Jobs
-from demo.markup import ranges
+from demo.rows import parse_numbers, ranges
 from demo.session import Lab
 from tests.test_demo_fake import FakeEngine, fake_samples
 

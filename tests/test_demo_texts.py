@@ -15,12 +15,21 @@ PLAN = {
     "samples_total": 1437,
     "predicted_seconds": 0.6,
     "predicted_full_seconds": 21.0,
+    "predicted_range": [0.4, 0.9],
+    "measured_clusters": 41,
 }
 
 
 def test_the_plan_reads_as_agreed():
     assert texts.plan(PLAN) == "12 images in 3 of 41 clusters. 3 prompts retrain (187 of 1,437 samples), 38 stay untouched."
-    assert texts.plan_time(PLAN) == "About 0.6 s; full retraining about 21 s."
+    assert texts.plan_time(PLAN) == "About 0.6 s (0.4 s to 0.9 s, judged by 41 clusters trained here); full retraining about 21 s."
+
+
+def test_a_time_without_doubt_has_no_range_and_one_never_measured_says_so():
+    assert texts.plan_time(PLAN | {"predicted_range": [0.6, 0.6]}) == "About 0.6 s; full retraining about 21 s."
+    unmeasured = PLAN | {"measured_clusters": 0, "predicted_seconds": 0.0, "predicted_range": [0.0, 0.0]}
+    assert texts.plan_time(unmeasured).startswith("Time: not measured yet on this machine")
+    assert texts.plan_figure(unmeasured) == "not measured yet"
 
 
 def test_one_is_singular():

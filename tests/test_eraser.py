@@ -178,3 +178,31 @@ def test_new_classes_or_sizes_cannot_be_learned(eraser, samples):
     other = Samples.build(np.zeros((1, 9, 9), np.uint8), [0], samples.classes)
     with pytest.raises(InputError, match="size"):
         eraser.learn(other)
+
+
+def test_similar_images_are_others_nearest_by_feature(eraser):
+    first = eraser.samples_.ids[0]
+    found = eraser.similar([first], 5)
+    features = eraser.member_features() / np.linalg.norm(eraser.member_features(), axis=1, keepdims=True)
+    cosines = dict(zip(eraser.samples_.ids, features @ features[0], strict=True))
+    assert len(set(found)) == 5 and first not in found
+    assert min(cosines[i] for i in found) >= sorted(cosines.values())[-6] - 1e-4
+    assert eraser.similar(first, 5) == found
+    eraser.forget(found[:1])
+    assert found[0] not in eraser.similar([first], 119)
+
+
+def test_similar_to_nothing_or_to_what_is_gone_is_refused(eraser):
+    with pytest.raises(UnknownSampleError):
+        eraser.similar(["gone"])
+    with pytest.raises(InputError, match="0 ids"):
+        eraser.similar([])
+    with pytest.raises(InputError, match="count is 0"):
+        eraser.similar(eraser.samples_.ids[:1], 0)
+
+
+def test_the_plan_says_how_sure_its_seconds_are(eraser):
+    plan = eraser.plan(eraser.samples_.ids[:1])
+    low, high = plan.predicted_range
+    assert 0 < low <= plan.predicted_seconds <= high
+    assert plan.measured_clusters == eraser.partition_.clusters == plan.summary()["measured_clusters"]

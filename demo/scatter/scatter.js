@@ -325,15 +325,23 @@ function showLegend() {
   const scheme = schemes[active], sizes = new Map();
   if (!scheme) return;
   for (let i = 0; i < n; i++) if (!gone[i]) sizes.set(scheme.codes[i], (sizes.get(scheme.codes[i]) || 0) + 1);
-  legend.replaceChildren(...scheme.names.map((name, code) => [name, code]).filter(([, code]) => sizes.has(code)).map(([name, code]) => {
+  legend.replaceChildren(everyone(scheme, sizes), ...scheme.names.map((name, code) => [name, code]).filter(([, code]) => sizes.has(code)).map(([name, code]) => {
     const button = document.createElement("button"), mark = document.createElement("canvas"), g = mark.getContext("2d");
     mark.width = mark.height = 28; g.scale(2, 2); trace(g, shapeOf(code), 7, 7, 4.6); g.fillStyle = colorOf(code); g.fill();
     button.type = "button"; button.append(mark, name); button.title = `${name}: ${sizes.get(code).toLocaleString("en")}`;
     button.setAttribute("aria-pressed", !hidden.has(code));
-    button.addEventListener("click", () => { hidden.has(code) ? hidden.delete(code) : hidden.add(code); button.setAttribute("aria-pressed", !hidden.has(code)); invalidate(false); });
+    button.addEventListener("click", () => { hidden.has(code) ? hidden.delete(code) : hidden.add(code); button.setAttribute("aria-pressed", !hidden.has(code)); tellAll(); invalidate(false); });
     return button;
   }));
+  tellAll();
 }
+function everyone(scheme, sizes) {
+  const button = document.createElement("button");
+  button.type = "button"; button.className = "all"; button.textContent = root.dataset.all;
+  button.addEventListener("click", () => { hidden = new Set(hidden.size ? [] : sizes.keys()); showLegend(); invalidate(false); });
+  return button;
+}
+function tellAll() { legend.firstChild.setAttribute("aria-pressed", !hidden.size); }
 
 // --- from Python --------------------------------------------------------------------------------------------------
 function readPaint() {

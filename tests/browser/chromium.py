@@ -1,0 +1,66 @@
+"""Chromium as the browser tests and the script of the README's pictures start it, and what a visitor does on the page."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+FLAGS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+FIT_MS = 240_000  # the first fit on a loaded machine
+WORK_MS = 120_000
+
+# In one step: between seeing a button enabled and a click from outside, a short request may already be done.
+PRESS_WHEN_ENABLED = "id => { const b = document.querySelector(id); if (!b || b.disabled) return false; b.click(); return true; }"
+
+
+def lasso(page, points=((0.45, 0.40), (0.55, 0.40), (0.55, 0.50), (0.45, 0.50), (0.45, 0.40))):
+    """Draw around a part of the map with the mouse, wider until something is caught; return how many are selected."""
+    box = page.locator(".stage").bounding_box()
+    for grow in (1.0, 2.0, 4.0, 8.0):
+        at = [
+            (box["x"] + box["width"] * (0.5 + grow * (x - 0.5)), box["y"] + box["height"] * (0.45 + grow * (y - 0.45))) for x, y in points
+        ]
+        page.mouse.move(*at[0])
+        page.mouse.down()
+        for x, y in at[1:]:
+            page.mouse.move(x, y, steps=5)
+        page.mouse.up()
+        count = int(page.locator(".map").get_attribute("data-count") or 0)
+        if count:
+            return count
+    pytest.fail("the lasso caught nothing")
+
+
+def choose(page, numbers: str) -> None:
+    """Select by sample numbers, with the keyboard alone."""
+    box = page.get_by_label("Sample numbers")
+    if not box.is_visible():
+        page.get_by_role("button", name="Choose without the map").press("Enter")
+    box.fill(numbers)
+    box.press("Enter")
+
+
+def forget(page) -> None:
+    page.wait_for_selector("#lm-forget:not([disabled])", timeout=WORK_MS)
+    page.locator("#lm-forget").press("Enter")
+    page.wait_for_selector(".lm-result", timeout=WORK_MS)
+
+
+def found() -> str | None:
+    """Return where Chromium is, or None."""
+    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+def started(playwright):
+    """Return a browser; Chromium must be there."""
+    return playwright.chromium.launch(executable_path=found(), args=FLAGS)

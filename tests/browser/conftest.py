@@ -1,0 +1,92 @@
+"""One app and one browser for all journeys, and a page of one's own for each visitor.
+
+Skipped with the reason where Playwright or Chromium is missing; with LMERASER_REQUIRE_ALL=1 that is a failure instead.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from tests.browser.chromium import FIT_MS, found, started
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def missing(reason: str):
+    if os.environ.get("LMERASER_REQUIRE_ALL") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("Playwright is not installed: pip install playwright")
+    if found() is None:
+        missing("Chromium was not found on the path")
+    with sync_playwright() as playwright:
+        chromium = started(playwright)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory):
+    workspace = tmp_path_factory.mktemp("workspace")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "app.py", "--port", str(port), "--workspace", str(workspace)]
+    with (workspace / "app.log").open("w") as log:
+        app = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
+    try:
+        yield wait_for(f"http://127.0.0.1:{port}/", app, workspace / "app.log")
+    finally:
+        app.terminate()
+        app.wait(20)
+
+
+def wait_for(url: str, app: subprocess.Popen, log: Path) -> str:
+    """Return the address once the page answers; fail with the log when the app ends or takes longer than a minute."""
+    began = time.monotonic()
+    while time.monotonic() - began < 60:
+        if app.poll() is not None:
+            break
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return url
+        except OSError:
+            time.sleep(0.2)
+    pytest.fail(f"the app did not answer:\n{log.read_text()[-2000:]}")
+
+
+@pytest.fixture
+def visit(browser, server):
+    """Open a page of one's own, with the map on it; errors of the page's scripts fail the test."""
+    contexts, errors = [], []
+
+    def opened(ready: bool = True, address: str = "", **kwargs):
+        context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | kwargs))
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(server + address)
+        page.wait_for_selector(".map[data-ready]", timeout=FIT_MS)
+        if ready:
+            page.wait_for_selector(".lm-status.lm-ready", timeout=FIT_MS)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not errors

@@ -1,0 +1,198 @@
+"""Journeys around the map and the lesson: permalinks, selection files, small actions, touch, other pages, the worksheet."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.browser.chromium import FIT_MS, WORK_MS, choose, forget
+
+pytestmark = pytest.mark.browser
+
+PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+CLIPBOARD = ["clipboard-read", "clipboard-write"]
+
+
+def selected(page) -> int:
+    return int(page.locator(".map").get_attribute("data-count") or 0)
+
+
+def wait_selected(page, count: int) -> None:
+    page.wait_for_function("n => document.querySelector('.map').dataset.count == n", arg=count, timeout=WORK_MS)
+
+
+def test_a_permalink_is_copied_and_restores_the_whole_state(visit):
+    page = visit(address="?hide=choose", permissions=CLIPBOARD)
+    assert not page.get_by_role("button", name="Choose without the map").is_visible()
+    page.locator(".lm-tools").get_by_role("button", name="Lesson").click()
+    page.locator("#lesson-3 input").first.check()
+    page.get_by_role("button", name="Copy link").click()
+    page.get_by_role("button", name="Link copied").wait_for(timeout=WORK_MS)
+    address = page.evaluate("navigator.clipboard.readText()")
+    assert address == page.url
+    query = {name: values[0] for name, values in parse_qs(urlsplit(address).query).items()}
+    assert query == {"dataset": "digits", "preset": "fast", "seed": "0", "step": "3", "hide": "choose"}
+
+
+def test_random_images_of_a_link_are_selected_again_with_the_open_tab(visit):
+    page = visit(address="?select=random-10&seed=3&tab=how-it-works&hide=map,request")
+    wait_selected(page, 10)
+    assert page.get_by_role("tab", name="How it works").get_attribute("aria-selected") == "true"
+    assert page.locator("#lm-seed input").input_value() == "3"
+    assert not page.locator(".stage").is_visible()
+    tray = page.locator(".lm-tray li").evaluate_all("all => all.map((li) => li.title)")
+    other = visit()
+    other.get_by_role("button", name="Choose without the map").click()
+    other.locator("#lm-seed input").fill("3")
+    other.locator("#lm-draw").click()
+    wait_selected(other, 10)
+    assert other.locator(".lm-tray li").evaluate_all("all => all.map((li) => li.title)") == tray
+
+
+def test_a_link_to_a_step_opens_it_and_a_wrong_link_is_answered_in_words(visit):
+    page = visit(address="?step=4&select=3,99999&seed=x")
+    page.locator("#lesson-4").wait_for(timeout=WORK_MS)
+    page.wait_for_function("document.body.dataset.step === '4'")
+    page.get_by_text("“99999” is not a number or a range").wait_for(timeout=WORK_MS)
+    page.get_by_text("seed=x, which is not a whole number").wait_for(timeout=WORK_MS)
+    assert selected(page) == 0
+
+
+def test_another_preset_has_its_own_page_and_an_address_leads_there(visit):
+    page = visit(address="?hide=choose&select=3")
+    page.get_by_label("Preset").select_option("paper")
+    page.wait_for_url(re.compile(r"/digits-paper\?hide=choose$"), timeout=WORK_MS)
+    page.wait_for_selector(".map[data-ready]", timeout=FIT_MS)
+    assert page.get_by_label("Preset").input_value() == "paper"
+    assert selected(page) == 0
+    page = visit(address="?dataset=digits&preset=paper&select=5-7", ready=False)
+    page.wait_for_url(re.compile(r"/digits-paper\?"), timeout=WORK_MS)
+    wait_selected(page, 3)
+
+
+def test_what_is_not_offered_is_named(visit):
+    page = visit(address="?dataset=mnist")
+    page.get_by_text("“mnist · fast” is not on offer here").wait_for(timeout=WORK_MS)
+
+
+def test_similar_images_and_whole_clusters_are_added(visit):
+    page = visit()
+    choose(page, "3")
+    page.get_by_role("button", name="10 most similar").click()
+    wait_selected(page, 11)
+    button = page.locator("[data-add=cluster]")
+    more = int(re.search(r"\+([\d,]+)", button.inner_text())[1])
+    button.click()
+    wait_selected(page, 11 + more)
+
+
+def test_a_selection_is_saved_and_opened_elsewhere(visit, tmp_path):
+    mine, other = visit(), visit()
+    choose(mine, "3, 17, 200-240")
+    wait_selected(mine, 43)
+    with mine.expect_download() as download:
+        mine.get_by_role("button", name="Save", exact=True).click()
+    file = tmp_path / download.value.suggested_filename
+    download.value.save_as(file)
+    assert json.loads(file.read_text())["dataset"] == "digits"
+    other.locator(".lm-actions input").set_input_files(file)
+    wait_selected(other, 43)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("no json", "is no selection"),
+        ('{"format": "lmeraser-selection", "version": 1, "dataset": "cifar10"}', "made on data set 'cifar10'"),
+        (" " * 1_000_001, "has 1,000,001 bytes; a selection has at most 1,000,000"),
+    ],
+)
+def test_a_file_that_is_no_selection_is_answered_in_words(visit, tmp_path, content, words):
+    page = visit()
+    file = tmp_path / "wrong.json"
+    file.write_text(content)
+    page.locator(".lm-actions input").set_input_files(file)
+    page.get_by_text(words).wait_for(timeout=WORK_MS)
+    assert selected(page) == 0
+
+
+def test_the_lesson_reveals_and_keeps_its_answers_while_a_request_runs(visit):
+    page = visit(address="?select=7")
+    wait_selected(page, 1)
+    page.get_by_role("tab", name="Lesson").click()
+    page.locator("#lesson-1").wait_for()
+    assert not page.locator("#lesson-1 .lm-reveal").is_visible()
+    for step in range(1, 6):
+        page.locator(f"#lesson-{step} label:has([data-right])").click()
+        page.locator(f"#lesson-{step} .lm-reveal .yes").wait_for()
+    page.locator("#lesson-1 input").first.check()
+    page.locator("#lesson-1 .lm-reveal .no").wait_for()
+    forget(page)
+    page.get_by_role("tab", name="Lesson").click()
+    assert page.locator(".lm-step input:checked").count() == 5
+
+
+def test_the_worksheet_is_one_page_without_answers(visit):
+    page = visit()
+    page.get_by_role("tab", name="Lesson").click()
+    page.locator("#lesson-1 label:has([data-right])").click()
+    page.emulate_media(media="print")
+    assert page.locator("#lesson-5 .lm-write").is_visible()
+    assert page.locator(".lm-reveal:visible").count() == 0
+    assert not page.locator(".map").is_visible()
+    pdf = page.pdf(prefer_css_page_size=True)
+    assert len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf)) == 1
+
+
+def test_a_finger_draws_around_points_at_phone_width(visit):
+    page = visit(**PHONE)
+    page.locator(".stage").scroll_into_view_if_needed()
+    box = page.locator(".stage").bounding_box()
+    corners = [(0.15, 0.15), (0.85, 0.15), (0.85, 0.85), (0.15, 0.85), (0.15, 0.15)]
+    touches = page.context.new_cdp_session(page)
+    for i, (x, y) in enumerate(corners):
+        point = {"x": box["x"] + box["width"] * x, "y": box["y"] + box["height"] * y}
+        touches.send("Input.dispatchTouchEvent", {"type": "touchStart" if i == 0 else "touchMove", "touchPoints": [point]})
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_selector(".lm-facts", timeout=WORK_MS)
+    assert selected(page) > 10
+
+
+def test_two_fingers_zoom_at_phone_width_and_select_nothing(visit):
+    page = visit(**PHONE)
+    page.locator(".stage").scroll_into_view_if_needed()
+    box = page.locator(".stage").bounding_box()
+    middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
+    apart = lambda d: [{"x": middle["x"] - d, "y": middle["y"], "id": 0}, {"x": middle["x"] + d, "y": middle["y"], "id": 1}]  # noqa: E731
+    distance = "() => { const map = document.querySelector('.map').lmeraser, a = map.position(0), b = map.position(1); return Math.hypot(a[0] - b[0], a[1] - b[1]); }"  # noqa: E501
+    before = page.evaluate(distance)
+    touches = page.context.new_cdp_session(page)
+    touches.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": apart(30)})
+    for d in (40, 50, 60, 75, 90):
+        touches.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": apart(d)})
+    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.wait_for_timeout(300)
+    assert page.evaluate(distance) == pytest.approx(3 * before, rel=0.05)
+    assert selected(page) == 0
+
+
+def test_the_legend_hides_everything_but_one_group(visit):
+    page = visit()
+    page.get_by_role("radio", name="Cluster").click()
+    legend = page.locator(".legend")
+    buttons = legend.locator("button:not(.all)").count()
+    assert buttons > 40
+    legend.get_by_role("button", name="All", exact=True).click()
+    assert legend.locator("button[aria-pressed=false]").count() == buttons + 1
+    legend.get_by_role("button", name="Cluster 12", exact=True).click()
+    page.get_by_role("button", name="Box: drag a rectangle").click()
+    box = page.locator(".stage").bounding_box()
+    page.mouse.move(box["x"] + 3, box["y"] + 3)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 3, box["y"] + box["height"] - 3, steps=4)
+    page.mouse.up()
+    page.wait_for_selector(".lm-facts", timeout=WORK_MS)
+    assert page.locator(".lm-facts").inner_text().count("67") and 0 < selected(page) < 200
