@@ -9,12 +9,14 @@ from typing import Any
 
 import gradio as gr
 
-from core.errors import InputError, LMEraserError
+from core.errors import CancelledError, InputError, LMEraserError
 from demo import exports, texts
 from demo.handlers import Handlers
+from demo.limits import Rate
 from demo.session import Visitor
 
 MOST_LISTED = 1000
+MOST_OPENED = 120  # sessions in a minute, over all clients
 
 
 class Api:
@@ -22,9 +24,11 @@ class Api:
 
     def __init__(self, handlers: Handlers):
         self.handlers, self.lab = handlers, handlers.lab
+        self._opened = Rate(MOST_OPENED)
 
     def open(self) -> dict[str, Any]:
         """Open a private session on the fitted model: its key, how many images and clusters there are, and the root."""
+        self._opened.count()
         visitor = self.lab.ready(self.lab.enter())
         eraser = visitor.eraser
         return {"session": visitor.token, "images": len(eraser.samples_), "clusters": eraser.partition_.clusters, "root": eraser.root_}
@@ -48,8 +52,11 @@ class Api:
             raise InputError(texts.BUSY)
         visitor.selection = tuple(self._checked(rows))
         visitor.plan = visitor.eraser.plan(self.lab.ids(list(visitor.selection)))
+        done = len(visitor.requests)
         async for _ in self.handlers.forget(session):
             pass
+        if len(visitor.requests) == done:
+            raise CancelledError(texts.CANCELLED)
         return exports.record(visitor.requests[-1], self.lab)
 
     def result(self, session: str) -> list[dict[str, Any]]:
@@ -57,13 +64,17 @@ class Api:
         return [exports.record(request, self.lab) for request in self._visitor(session).requests]
 
     def _visitor(self, session: str) -> Visitor:
-        return self.lab.ready(self.lab.find(session))
+        visitor = self.lab.ready(self.lab.find(session))
+        visitor.calls.count()
+        return visitor
 
     def _checked(self, rows: list[int]) -> list[int]:
         n = len(self.lab.samples)
+        if len(rows) > n:
+            raise InputError(texts.TOO_MANY_ROWS.format(len(rows), n))
         wrong = [r for r in rows if isinstance(r, bool) or not isinstance(r, int) or not 0 <= r < n]
-        if wrong or len(rows) > n:
-            raise InputError(texts.BAD_NUMBERS.format(str(wrong[0] if wrong else len(rows))[:40], n - 1))
+        if wrong:
+            raise InputError(texts.BAD_NUMBERS.format(str(wrong[0])[:40], n - 1))
         return sorted(set(rows))
 
 

@@ -8,16 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
+from gradio.events import Dependency
 
 from core.errors import LMEraserError
 from demo import panels, texts
 from demo.api import Api, publish
 from demo.handlers import Handlers
 from demo.jobs import Jobs
+from demo.request_report import report_file
 from demo.session import Lab
 from demo.theme import theme
 
 STYLE = Path(__file__).parent / "style.css"
+MOST_UPLOADED = 8 << 20  # bytes that Gradio's own upload takes; the page itself uploads nothing larger
 
 
 def build_demo(lab: Lab, jobs: Jobs | None = None) -> gr.Blocks:
@@ -32,6 +35,7 @@ def build_demo(lab: Lab, jobs: Jobs | None = None) -> gr.Blocks:
         samples.classes,
         tuple(sorted(set(samples.subjects or ()))),
         _plain(handlers.thumbnail, "thumbnail"),
+        lab.shared,
     )
     with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(3600, 86_400), fill_width=True) as demo:
         visitor = gr.State(None, delete_callback=_plain(lab.leave, "leave"))
@@ -43,7 +47,7 @@ def build_demo(lab: Lab, jobs: Jobs | None = None) -> gr.Blocks:
 
 def launch_options() -> dict:
     """Return what the page's looks need from `launch`."""
-    return {"theme": theme(), "css_paths": [STYLE], "js": panels.HIDE_JS, "footer_links": []}
+    return {"theme": theme(), "css_paths": [STYLE], "js": panels.HIDE_JS, "footer_links": [], "max_file_size": MOST_UPLOADED}
 
 
 def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
@@ -62,13 +66,18 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
     for tab in ("result", "proof"):
         on(parts[f"full_{tab}"].click, handlers.full, [visitor], concurrency_limit=None)
-    for name in ("cancel", "stop_result", "stop_proof"):
+    on(parts["check"].click, handlers.receipts.check, [visitor], concurrency_limit=None)
+    on(parts["replay"].click, handlers.receipts.replay, [visitor], concurrency_limit=None)
+    on(parts["file"].click, handlers.receipts.check_file, [visitor], concurrency_limit=4)
+    made = on(parts["report"].click, functools.partial(report_file, handlers), [visitor], concurrency_limit=2)
+    made.success(None, js=panels.FETCH_JS, api_visibility="private")
+    for name in ("cancel", "stop_result", "stop_proof", "stop_ledger"):
         on(parts[name].click, handlers.cancel, [visitor], concurrency_limit=None)
     on(parts["start_over"].click, handlers.start_over, [visitor])
 
 
-def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: dict, **kwargs) -> None:
-    event(_wired(handler, parts), inputs, outputs, show_progress="hidden", api_visibility="private", **kwargs)
+def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: dict, **kwargs) -> Dependency:
+    return event(_wired(handler, parts), inputs, outputs, show_progress="hidden", api_visibility="private", **kwargs)
 
 
 def _wired(handler: Callable, parts: dict) -> Callable:

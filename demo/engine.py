@@ -13,7 +13,10 @@ import numpy as np
 
 from core.datasets import Dataset, load_dataset
 from core.errors import DataError
+from core.scratch import Scratch
 from core.types import ProgressCallback, Samples
+from demo.kept import Kept
+from demo.records import Records
 from demo.session import Lab
 
 MOST_JUDGED = 5000  # beyond it the map is not colored by right and wrong: asking every image takes minutes
@@ -21,11 +24,12 @@ MOST_JUDGED = 5000  # beyond it the map is not colored by right and wrong: askin
 
 @dataclass(frozen=True)
 class CoreEngine:
-    """The real engine: one data set, one preset, states kept in a folder."""
+    """The real engine: one data set, one preset, states kept in a folder; with `kept`, the model of a workspace on disk."""
 
     dataset: Dataset
     preset: str
     folder: Path
+    kept: Kept | None = None
 
     @property
     def name(self) -> str:
@@ -36,8 +40,11 @@ class CoreEngine:
         from core.backbone import load_backbone
         from core.projection import load_layout
 
+        backbone = load_backbone("embedded") if compute else None
         try:
-            return load_layout(self.dataset.name, self.dataset.train, folder, load_backbone("embedded") if compute else None)
+            if self.kept:
+                return self.kept.layout(folder, backbone)
+            return load_layout(self.dataset.name, self.dataset.train, folder, backbone)
         except DataError:
             if compute:
                 raise
@@ -45,6 +52,9 @@ class CoreEngine:
 
     def fitted(self, progress: ProgressCallback) -> Any:
         """Return the fitted base model, trained now or found in the folder."""
+        if self.kept:
+            threading.Thread(target=self.kept.executor.warm_up, daemon=True).start()
+            return self.kept.fitted(progress)
         from core.backbone import load_backbone
         from core.derived import features_file
         from core.environment import default_device
@@ -88,10 +98,20 @@ class CoreEngine:
 
         return hardware()
 
+    def records(self, eraser: Any, folder: Path) -> Records:
+        """Return the ledger that a model's requests go through: the workspace's, or a new one in an empty folder."""
+        return self.kept.records() if self.kept else Records.begin(eraser, folder)
+
+    def first_fit(self) -> tuple[float, str, int] | None:
+        """Return seconds, day and samples of the fit that made the workspace, if there is one and this machine made it."""
+        return self.kept.first_fit() if self.kept else None
+
     def close(self) -> None:
         """End the worker processes at once: left to themselves they finish their work first, while the page is gone."""
         for child in multiprocessing.active_children():
             child.terminate()
+        if self.kept:
+            self.kept.close()
 
 
 def cache_folder() -> Path:
@@ -99,8 +119,20 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lmeraser-lab"
 
 
-def open_lab(dataset: str, preset: str, workspace: str | None) -> Lab:
-    """Return the lab for a data set and preset; raises DataError for an unknown data set."""
-    folder = Path(workspace) if workspace else cache_folder()
+def open_lab(dataset: str, preset: str, cache: str | None) -> Lab:
+    """Return the lab for a data set and preset, each visitor with a private model; raises DataError for an unknown data set."""
+    folder = Path(cache) if cache else cache_folder()
     data = load_dataset(dataset)
     return Lab(CoreEngine(data, preset, folder / "states"), data.train, folder)
+
+
+def open_workspace(root: str, dataset: str | None, preset: str | None) -> Lab:
+    """Return the lab for the model in a workspace on disk, made if need be, which all visitors share.
+
+    Raises StoreError when another process has the folder or it is damaged, InputError when it holds another data set or preset.
+    """
+    kept = Kept(Path(root), dataset, preset)
+    data = Dataset(kept.name, kept.samples.take([]), kept.test)
+    scratch = Scratch()  # the map's coordinates tell of private images: they vanish with the process
+    folder = scratch.folder()
+    return Lab(CoreEngine(data, kept.preset, folder / "states", kept), kept.samples, folder, shared=root, scratch=scratch)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from demo import markup, texts
+from demo import markup, receipts_markup, texts
 from demo.scatter import Scatter
 
 REMOVE_JS = """
@@ -31,6 +31,27 @@ element.addEventListener("click", async (event) => {
   button.textContent = button.dataset.copied;
 });
 """
+FILE_JS = """
+element.addEventListener("change", async (event) => {
+  const input = event.target.closest("[data-receipts]"), file = input && input.files[0];
+  if (!file) return;
+  const text = file.size > Number(input.dataset.most) ? "" : await file.text();
+  trigger("click", { size: file.size, text });
+  input.value = "";
+});
+"""
+FETCH_JS = """
+() => {
+  const started = performance.now();
+  const attempt = () => {
+    const box = document.querySelector("#lm-report-file");
+    const link = box && (box.matches("a") ? box : box.querySelector("a") || box.closest("a"));
+    if (link && link.href && !link.href.endsWith("#")) link.click();
+    else if (performance.now() - started < 5000) setTimeout(attempt, 50);
+  };
+  setTimeout(attempt, 50);
+}
+"""
 HIDE_JS = """
 () => {
   const hidden = new URLSearchParams(location.search).get("hide") || "";
@@ -49,6 +70,7 @@ class Facts:
     classes: tuple[str, ...]
     subjects: tuple[str, ...]
     thumbnail: Callable[[dict], dict]
+    shared: str = ""  # folder of the kept model that the page changes
 
 
 def page(facts: Facts) -> dict[str, gr.components.Component]:
@@ -85,6 +107,8 @@ def _request(facts: Facts) -> dict[str, gr.components.Component]:
         _static(f"<h2>{texts.REQUEST_TITLE}</h2>")
         parts["clear"] = gr.Button(texts.CLEAR, size="sm", variant="secondary", interactive=False, min_width=64, scale=0)
         parts["start_over"] = gr.Button(texts.START_OVER, size="sm", interactive=False, min_width=92, scale=0)
+    if facts.shared:
+        _html(markup.note(texts.kept(facts.shared)), "lm-kept")
     parts["tray"] = _html(markup.tray((), (), ()), "lm-tray-box", js_on_load=REMOVE_JS + LINK_JS)
     with gr.Accordion(texts.CHOOSE, open=False, elem_classes="lm-choose"):
         parts |= _chooser(facts)
@@ -129,8 +153,7 @@ def _after() -> dict[str, gr.components.Component]:
             parts["sizes"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
             parts["clusters"] = _html(markup.empty(texts.EMPTY_CLUSTERS))
         with gr.Tab(texts.TAB_LEDGER, elem_classes="lm-pane"):
-            _static(markup.lead(texts.LEAD_LEDGER))
-            parts["ledger"] = _html(markup.empty(texts.EMPTY_LEDGER))
+            parts |= _ledger()
         with gr.Tab(texts.TAB_HOW, elem_classes="lm-pane"):
             _static(markup.lead(texts.LEAD_HOW))
             parts["how"] = _html(markup.how(1, (), ""))
@@ -146,7 +169,25 @@ def _result() -> dict[str, gr.components.Component]:
     with gr.Row(elem_classes="lm-charts"):
         parts["times"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
         parts["changes"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
+    with gr.Row(elem_classes="lm-report"):
+        parts["report"] = gr.Button(texts.REPORT, size="sm", min_width=150, scale=0, visible=False, elem_id="lm-report")
+        parts["report_file"] = gr.DownloadButton(visible="hidden", elem_id="lm-report-file")
     return parts | _full("result")
+
+
+def _ledger() -> dict[str, gr.components.Component]:
+    """Requests and receipts, the checks of them, and the place where a receipt file is examined."""
+    _static(markup.lead(texts.LEAD_LEDGER))
+    parts: dict[str, gr.components.Component] = {"ledger": _html(markup.empty(texts.EMPTY_LEDGER), elem_id="lm-ledger")}
+    with gr.Row(elem_classes="lm-full", visible=False) as row:
+        parts["check"] = gr.Button(texts.CHECK, min_width=150, scale=0, elem_id="lm-check")
+        parts["replay"] = gr.Button(texts.replay_button(None), min_width=170, scale=0, elem_id="lm-replay")
+        parts["stop_ledger"] = gr.Button(texts.STOP_CHECK, interactive=False, min_width=80, scale=0)
+        _html(markup.note(texts.CHECK_INFO), "lm-note")
+    parts["checked"] = _html("", elem_id="lm-checked")
+    parts["file"] = _html(receipts_markup.file_picker(), "lm-file-box", js_on_load=FILE_JS)
+    parts["examined"] = _html("", elem_id="lm-examined")
+    return parts | {"row_ledger": row}
 
 
 def _full(tab: str) -> dict[str, gr.components.Component]:

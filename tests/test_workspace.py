@@ -407,9 +407,8 @@ def test_verify_finds_an_altered_ledger(root, few):
 
 def test_only_the_last_request_can_be_replayed(root, few, monkeypatch):
     job = lambda eraser, workers: CleanRoomJob(eraser.samples_, eraser.config_, eraser.backbone_.spec, "cpu", workers)  # noqa: E731
-    monkeypatch.setattr(
-        verify, "clean_room", lambda eraser, workers, *_: train_from_scratch(job(eraser, workers))
-    )  # the process: test_exactness, test_cli
+    here = lambda eraser, workers, *_: train_from_scratch(job(eraser, workers))  # noqa: E731
+    monkeypatch.setattr(verify, "clean_room", here)  # another process: test_exactness, test_cli
     with Workspace.open(root) as workspace:
         workspace.forget(few.ids[:1])
         workspace.forget(few.ids[1:2])

@@ -56,15 +56,15 @@ def browser():
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    workspace = tmp_path_factory.mktemp("workspace")
+    cache = tmp_path_factory.mktemp("cache")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), "--workspace", str(workspace)]
-    with (workspace / "app.log").open("w") as log:
+    command = [sys.executable, "app.py", "--port", str(port), "--cache", str(cache)]
+    with (cache / "app.log").open("w") as log:
         app = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
     try:
-        yield wait_for(f"http://127.0.0.1:{port}/", app, workspace / "app.log")
+        yield wait_for(f"http://127.0.0.1:{port}/", app, cache / "app.log")
     finally:
         app.terminate()
         app.wait(20)
