@@ -132,7 +132,7 @@ def open_workspace(root: str, dataset: str | None, preset: str | None) -> Lab:
     Raises StoreError when another process has the folder or it is damaged, InputError when it holds another data set or preset.
     """
     kept = Kept(Path(root), dataset, preset)
-    data = Dataset(kept.name, kept.samples.take([]), kept.test)
+    data = Dataset(kept.name, kept.samples.take(np.empty(0, np.int64)), kept.test)
     scratch = Scratch()  # the map's coordinates tell of private images: they vanish with the process
     folder = scratch.folder()
     return Lab(CoreEngine(data, kept.preset, folder / "states", kept), kept.samples, folder, shared=root, scratch=scratch)

@@ -97,7 +97,7 @@ class Kept:
         data = load_dataset(asked or about.name)
         if (data.name, data.test.classes) != (about.name, about.classes):
             raise InputError(f"{self.root} holds {about.name}, not {data.name}. Leave --dataset out, or choose another folder.")
-        return replace(data, train=data.train.take([]))
+        return replace(data, train=data.train.take(np.empty(0, np.int64)))
 
     def _left(self) -> Samples:
         """Return what remains; samples of a request that is not finished count as gone, for it will be completed."""

@@ -23,7 +23,8 @@ def lab(tmp_path):
     samples = fake_samples()
     lab = Lab(FakeEngine(samples), samples, tmp_path)
     lab.start().join()
-    return lab
+    yield lab
+    lab.close()
 
 
 @pytest.fixture
