@@ -27,7 +27,10 @@ class Api:
         self._opened = Rate(MOST_OPENED)
 
     def open(self) -> dict[str, Any]:
-        """Open a private session on the fitted model: its key, how many images and clusters there are, and the root."""
+        """Open a session on the fitted model: its key, how many images and clusters there are, and the root.
+
+        The session is private, unless the app serves a workspace: then its model is everyone's.
+        """
         self._opened.count()
         visitor = self.lab.ready(self.lab.enter())
         eraser = visitor.eraser

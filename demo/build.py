@@ -15,7 +15,7 @@ from demo import panels, texts
 from demo.api import Api, publish
 from demo.handlers import Handlers
 from demo.jobs import Jobs
-from demo.request_report import report_file
+from demo.request_report import RequestReport
 from demo.session import Lab
 from demo.theme import theme
 
@@ -69,7 +69,7 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     on(parts["check"].click, handlers.receipts.check, [visitor], concurrency_limit=None)
     on(parts["replay"].click, handlers.receipts.replay, [visitor], concurrency_limit=None)
     on(parts["file"].click, handlers.receipts.check_file, [visitor], concurrency_limit=4)
-    made = on(parts["report"].click, functools.partial(report_file, handlers), [visitor], concurrency_limit=2)
+    made = on(parts["report"].click, RequestReport(handlers).make, [visitor], concurrency_limit=2)
     made.success(None, js=panels.FETCH_JS, api_visibility="private")
     for name in ("cancel", "stop_result", "stop_proof", "stop_ledger"):
         on(parts[name].click, handlers.cancel, [visitor], concurrency_limit=None)

@@ -15,7 +15,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from core.errors import CancelledError, InputError
+from core.errors import CancelledError, InputError, StalePlanError
 from core.types import ProgressCallback
 from demo import charts, exports, markup, texts
 from demo.jobs import Finished, Jobs, QueueFullError, Waiting
@@ -169,6 +169,8 @@ class Handlers:
             visitor.job = None if visitor.job is job else visitor.job  # by now another request may run
 
     def _forget(self, visitor: Visitor, rows, plan, progress: ProgressCallback, cancel: threading.Event) -> Request:
+        if plan.root != visitor.eraser.root_:
+            raise StalePlanError(texts.MODEL_CHANGED)
         eraser, engine, summary = visitor.eraser, self.lab.engine, self._summary(visitor)
         gone = np.isin(eraser.samples_.ids, plan.ids)
         forgotten = eraser.samples_.take(gone)
@@ -358,6 +360,8 @@ class Handlers:
         return markup.done(texts.headline(len(request.rows), taken, full), texts.untouched(*request.untouched), texts.SEE_RESULT)
 
     def _rested(self, visitor: Visitor, error: Exception) -> Updates:
+        self.lab.find(visitor.token)  # a kept model may have changed meanwhile
+        visitor.plan = visitor.plan or self._planned(visitor)
         updates = self._request(visitor) | {"map": gr.update(marks=self._marks(visitor))}
         if isinstance(error, CancelledError):
             updates["plan"] = markup.notice("cancelled", texts.CANCELLED, texts.plan(self._summary(visitor)))
@@ -384,14 +388,8 @@ class Handlers:
         last = visitor.requests[-1] if visitor.requests else None
         shown = {f"row_{tab}": gr.update(visible=last is not None) for tab in ("result", "proof")}
         notes = {f"full_{tab}": gr.update(interactive=last is not None) for tab in ("result", "proof")}
-        return (
-            shown
-            | notes
-            | self._result(visitor, last)
-            | {"proof": self._proof(last)}
-            | self.receipts.shown(visitor)
-            | self._clusters(visitor)
-        )
+        tabs = self._result(visitor, last) | {"proof": self._proof(last)} | self.receipts.shown(visitor)
+        return shown | notes | tabs | self._clusters(visitor)
 
     def _full_seconds(self, request: Request) -> float | None:
         if request.full:
@@ -422,13 +420,12 @@ class Handlers:
         if request.full:
             notes.append(texts.passes(request.outcome.sample_passes, request.full.outcome.sample_passes))
         headline = texts.headline(len(request.rows), taken, full)
-        return markup.result(headline, cards, notes, self._badge(request), texts.result_summary(spoken, taken, full)) + self._downloads(
-            visitor, request
-        )
+        spoken_result = texts.result_summary(spoken, taken, full)
+        return markup.result(headline, cards, notes, self._badge(request), spoken_result) + self._downloads(visitor, request)
 
     def _downloads(self, visitor: Visitor, request: Request) -> str:
-        single, all_of_them = exports.files([request], self.lab), exports.files(visitor.requests, self.lab)
-        return markup.downloads([*single, *(all_of_them if len(visitor.requests) > 1 else ())])
+        everything = exports.files(visitor.requests, self.lab) if len(visitor.requests) > 1 else ()
+        return markup.downloads([*exports.files([request], self.lab), *everything])
 
     def _badge(self, request: Request) -> str:
         if request.full:

@@ -1,4 +1,4 @@
-"""A visitor's requests as one HTML file that stands alone: Plotly inside, no network, no pixels. Pure, but for `report_file`.
+"""A visitor's requests as one HTML file that stands alone: Plotly inside, no network, no pixels. Pure, but for `RequestReport`.
 
 The file has several megabytes, so it is not put into the page: it is written when asked for, under a name nobody can guess, and
 deleted with the visitor.
@@ -6,7 +6,6 @@ deleted with the visitor.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import secrets
 from collections.abc import Iterable, Sequence
@@ -44,18 +43,24 @@ code, pre { font: 12.5px/1.5 "IBM Plex Mono", ui-monospace, Menlo, monospace; ov
 """
 
 
-async def report_file(page: Handlers, token: str | None) -> dict[str, Any]:
-    """Write the report of a visitor's requests and return where the page may fetch it; raises InputError when there are none."""
-    visitor = page._guest(token)
-    if not visitor.requests:
-        raise InputError(texts.NOTHING_FORGOTTEN)
-    visitor.rate.count()
-    content = await asyncio.to_thread(report, tuple(visitor.requests), page.lab)
-    path = Path(get_upload_folder()).resolve() / secrets.token_hex(32) / NAME
-    path.parent.mkdir(parents=True, mode=0o700)
-    path.write_text(content, encoding="utf-8")
-    visitor.keep_file(path)
-    return {"report_file": str(path)}
+class RequestReport:
+    """The event that writes a visitor's report, for the handlers of one page."""
+
+    def __init__(self, page: Handlers):
+        self.page = page
+
+    def make(self, token: str | None) -> dict[str, Any]:
+        """Write the report of a visitor's requests where the page may fetch it; raises InputError when there are none."""
+        visitor = self.page._guest(token)
+        if not visitor.requests:
+            raise InputError(texts.NOTHING_FORGOTTEN)
+        visitor.rate.count()
+        content = report(tuple(visitor.requests), self.page.lab)
+        path = Path(get_upload_folder()).resolve() / secrets.token_hex(32) / NAME
+        path.parent.mkdir(parents=True, mode=0o700)
+        path.write_text(content, encoding="utf-8")
+        visitor.keep_file(path)
+        return {"report_file": str(path)}
 
 
 def report(requests: Sequence[Request], lab: Lab) -> str:

@@ -11,7 +11,7 @@ from core import presets
 from core.backbone import load_backbone
 from core.datasets import load_dataset
 from core.eraser import LMEraser
-from core.errors import InputError, StoreError
+from core.errors import InputError, StalePlanError, StoreError
 from core.executors import InlineExecutor
 from core.verify import verify_workspace
 from demo.engine import open_workspace
@@ -83,6 +83,26 @@ def test_every_visitor_sees_the_same_model_and_stale_previews_are_not_carried_ou
     assert "1 request, 1 image forgotten" in handlers.receipts.shown(other)["ledger"]
     merged(handlers.forget(other.token))
     assert other.gone == one.gone == (1, 2)
+
+
+def test_a_request_that_waited_behind_another_is_refused_and_its_preview_renewed(opened):
+    lab, handlers = opened()
+    one, other = lab.enter(), lab.enter()
+    handlers.select(one.token, [1])
+    handlers.select(other.token, [2])
+
+    async def both():
+        return await asyncio.gather(*(_gathered(handlers.forget(v.token)) for v in (one, other)), return_exceptions=True)
+
+    first, second = asyncio.run(asyncio.wait_for(both(), 60))
+    assert "1 image forgotten" in first["result"]
+    assert isinstance(second, StalePlanError)
+    assert other.plan.root == lab.base.eraser.root_
+    assert other.selection == (2,)
+
+
+async def _gathered(generator):
+    return {name: value async for updates in generator for name, value in updates.items()}
 
 
 def test_a_visitor_with_an_old_page_is_shown_everything_anew(opened):
@@ -159,5 +179,6 @@ def test_the_api_forgets_in_the_workspace(opened):
     api = Api(handlers)
     session = api.open()["session"]
     result = asyncio.run(api.forget(session, [4]))
-    assert result["receipt"]["root_after"] == lab.base.eraser.root_
+    assert result["root"]["after"] == lab.base.eraser.root_
+    assert result["receipt"] == lab.base.records.receipts()[0].hash
     assert len(api.images(session)) == 59

@@ -1,6 +1,5 @@
 """The report stands alone: what it says, what it never says, and where its file lies; in Chromium it draws without a network."""
 
-import asyncio
 import re
 import shutil
 from html import unescape
@@ -12,7 +11,7 @@ from core.errors import InputError
 from demo import request_report
 from demo.handlers import Handlers
 from demo.jobs import Jobs
-from demo.request_report import report, report_file
+from demo.request_report import RequestReport, report
 from demo.session import Lab
 from tests.test_demo_fake import FakeEngine, fake_samples
 from tests.test_receipts_tab import forget, merged
@@ -70,7 +69,7 @@ def test_it_holds_no_picture_no_id_and_no_address_to_fetch(lab, visitor):
 
 
 def test_the_file_is_hard_to_guess_one_at_a_time_and_gone_with_the_visitor(lab, handlers, visitor, uploads):
-    make = lambda: Path(asyncio.run(report_file(handlers, visitor.token))["report_file"])  # noqa: E731
+    make = lambda: Path(RequestReport(handlers).make(visitor.token)["report_file"])  # noqa: E731
     first = make()
     assert len(first.parent.name) == 64
     second = make()
@@ -81,7 +80,7 @@ def test_the_file_is_hard_to_guess_one_at_a_time_and_gone_with_the_visitor(lab, 
 
 def test_there_is_no_report_of_nothing(lab, handlers, uploads):
     with pytest.raises(InputError, match="Forget something first"):
-        asyncio.run(report_file(handlers, lab.enter().token))
+        RequestReport(handlers).make(lab.enter().token)
     assert not uploads.exists()
 
 
