@@ -10,9 +10,10 @@ def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", help="address to listen on (default: GRADIO_SERVER_NAME, else this machine only)")
     parser.add_argument("--port", type=int, help="default: GRADIO_SERVER_PORT, else 7860 or the next free one")
-    parser.add_argument("--workspace", help="folder for fitted states (default: the user's cache)")
-    parser.add_argument("--dataset", type=_names, default=["digits"], help="data sets on offer, with commas; the first is at home (digits)")
-    parser.add_argument("--preset", type=_names, default=["fast", "paper"], help="presets on offer, with commas (fast,paper)")
+    parser.add_argument("--workspace", metavar="DIR", help="show and change the model kept in this folder; made at the first start")
+    parser.add_argument("--cache", metavar="DIR", help="without --workspace: folder for fitted states (default: the user's cache)")
+    parser.add_argument("--dataset", type=_names, help="data sets on offer, with commas; the first is at home (digits, or the workspace's)")
+    parser.add_argument("--preset", type=_names, help="presets on offer, with commas (fast,paper; the workspace's, or fast)")
     parser.add_argument("--data-dir", help="folder of local data sets (default: LMERASER_DATA, else ../shared/data)")
     return parser
 
@@ -28,10 +29,13 @@ def main() -> None:
 
     from core.errors import LMEraserError
     from demo.build import build_demo, launch_options
-    from demo.engine import open_labs
+    from demo.engine import open_labs, open_workspace
 
     try:
-        labs = open_labs(args.dataset, args.preset, args.workspace, args.data_dir)
+        if args.workspace:
+            labs = [open_workspace(args.workspace, args.dataset or [], args.preset or [], args.data_dir)]
+        else:
+            labs = open_labs(args.dataset or ["digits"], args.preset or ["fast", "paper"], args.cache, args.data_dir)
         page = build_demo(*labs)
     except LMEraserError as error:
         parser.error(str(error))

@@ -112,9 +112,12 @@ class LMEraser:
 
         Raises NotFittedError, UnknownSampleError for ids that are not in the model, InputError for an empty or repeated one.
         """
-        model = self._fitted()
+        self._fitted()
+        with self._swap:
+            return self._planned(self.model_, checked_ids(ids))
+
+    def _planned(self, model: Model, ids: tuple[str, ...]) -> ForgetPlan:
         began = time.perf_counter()
-        ids = checked_ids(ids)
         gone = model.samples.rows(ids)
         survivors = model.samples.without(ids)
         partition, keys = self._partition(survivors)
@@ -292,6 +295,11 @@ class LMEraser:
     def root_(self) -> str:
         return self._fitted().root
 
+    def recomputed_root(self) -> str:
+        """Return the root made anew from every state's bytes; it differs from `root_` when a state was altered since."""
+        model = self._fitted()
+        return model_root(model.keys, model.states, model.partition, model.head)
+
     def _fitted(self) -> Model:
         if not hasattr(self, "model_"):
             raise NotFittedError("This LMEraser is not fitted yet. Call fit(samples) first.")
@@ -311,6 +319,7 @@ class LMEraser:
         self._derived = Derived(self._backbone, trunk_block(self._config.prompt, self._backbone), self._executor)
         self._public = self._derived.fresh()
         self._answers = ClusterCache()
+        self._swap = threading.RLock()  # a plan reads what a finishing request deletes
         self._full_seconds: float | None = None
         self._solution: tuple[GlobalHead, tuple] | None = None
 
@@ -350,9 +359,10 @@ class LMEraser:
         head = self._moved_head(old, samples)
         train_seconds = time.perf_counter() - began
         root = model_root(keys, states, partition, head)
-        self.model_ = Model(samples, partition, keys, states, head, root, self._recipe(samples))
         dropped = tuple(k for k in old.keys if k not in states) if old else ()
-        self._drop(old, dropped)
+        with self._swap:
+            self.model_ = Model(samples, partition, keys, states, head, root, self._recipe(samples))
+            self._drop(old, dropped)
         self.outcome_ = Outcome(
             kind=kind,
             root_before=old.root if old else None,

@@ -114,6 +114,41 @@ def check_chain(receipts: Sequence[Receipt]) -> tuple[str, ...]:
     return tuple(problems)
 
 
+MOST_BYTES = 8 << 20  # of a file of receipts: a receipt for 50,000 samples has 3.4 MB
+
+
+@dataclass(frozen=True)
+class ReceiptFile:
+    """A file of receipts: those that could be read, and everything that is wrong with them."""
+
+    receipts: tuple[Receipt, ...]
+    problems: tuple[str, ...]
+
+
+def read_receipts(content: str | bytes) -> ReceiptFile:
+    """Read one receipt, or a list that must be a chain from its first request on; raises DataError for what is neither.
+
+    Receipts that were altered, and places where the chain breaks, are named among the problems.
+    """
+    if len(content) > MOST_BYTES:
+        raise DataError(f"The file has {len(content):,} bytes; receipts have at most {MOST_BYTES:,}. Give a file as it was handed out.")
+    try:
+        found = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"The file is not JSON ({str(error)[:80]}). Give a file as it was handed out.") from error
+    if not isinstance(found, (list, dict)) or not found:
+        raise DataError("The file holds no receipt. Give one receipt, or the list of all, as it was handed out.")
+    entries = found if isinstance(found, list) else [found]
+    receipts, problems = [], []
+    for number, entry in enumerate(entries, 1):
+        try:
+            receipts.append(Receipt.from_json(entry))
+        except DataError as error:
+            problems.append(str(error) if len(entries) == 1 else f"Entry {number}: {error}")
+    chained = () if isinstance(found, dict) else check_chain(receipts)
+    return ReceiptFile(tuple(receipts), (*problems, *chained))
+
+
 def _short(text: str | None) -> str:
     return text[:12] if text else "none"
 

@@ -14,26 +14,24 @@ the forgotten samples' rows, features and states are gone. Requests run one at a
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from core.backbone import Backbone, BackboneSpec, load_backbone
-from core.environment import environment, hardware
-from core.eraser import LMEraser, checked_ids
-from core.errors import CancelledError, InputError, StalePlanError, StoreError
+from core.environment import environment
+from core.eraser import LMEraser
+from core.errors import StoreError
 from core.executors import Executor
-from core.ledger import Ledger, Pending, WorkspaceLock, utc_now
+from core.ledger import Ledger, Pending, WorkspaceLock
 from core.presets import preset
-from core.receipts import Receipt, canonical, commit_to, keys_digest
+from core.receipts import Receipt, canonical
+from core.recorder import Recorder
 from core.sample_files import SampleFiles, Stamp, delete_partial_files, sync_folder
 from core.store import DirectoryStore, write_atomically
 from core.types import (
     EraserConfig,
-    ForgetPlan,
-    Outcome,
     PartitionConfig,
     ProgressCallback,
     PromptConfig,
@@ -46,7 +44,6 @@ from core.vit import ViTConfig
 ABOUT = "workspace.json"
 LEDGER = ("ledger.sqlite", "ledger.sqlite-wal", "ledger.sqlite-shm")
 _OWN = {"lock", "samples", "states", *LEDGER}
-LEAST_SALT = 16
 
 
 @dataclass(frozen=True)
@@ -90,11 +87,12 @@ class Workspace:
     """A model with its samples and ledger in a folder. Use `create` or `open`; closing releases the folder."""
 
     def __init__(self, root: Path, about: About, lock: WorkspaceLock, executor: Executor | None):
-        self.root, self.about, self._lock, self._busy = root, about, lock, threading.RLock()
+        self.root, self.about, self._lock = root, about, lock
         self.store = DirectoryStore(root / "states")
         self.files = SampleFiles(root / "samples", about.classes, about.shape)
         self.ledger = Ledger(root / LEDGER[0])
         self.eraser = LMEraser(about.config, load_backbone(about.backbone, about.device), self.store, executor)
+        self.recorder = Recorder(self.eraser, self.ledger, self._erase)
 
     @classmethod
     def create(
@@ -169,8 +167,7 @@ class Workspace:
             self._check_root(pending)
         if len(known) < len(self.files.paths()):
             self.files.write(self.eraser.samples_, self.eraser.member_features(), self._stamp())
-        if pending:
-            self._carry_out(pending, progress=progress, resumed=True)
+        self.recorder.resume(progress)
         self._tidy()
 
     def forget(
@@ -180,42 +177,24 @@ class Workspace:
         cancel: threading.Event | None = None,
         salt: bytes | None = None,
     ) -> Receipt:
-        """Forget ids, or execute a plan unchanged, and return the receipt; the request is recorded before any work.
-
-        `salt`: random bytes (16 or more) that the requester keeps, to prove later what the receipt's commitments hold; by default
-        one is drawn and deleted with the commit. Raises what `LMEraser.forget` raises; CancelledError withdraws the request.
-        After a StoreError the request stays recorded, the model is as before without the clusters concerned, and the request
-        is completed before the next one or when the workspace is opened again; asking again for the same ids gives its receipt.
-        """
-        with self._busy:
-            plan = ids if isinstance(ids, ForgetPlan) else None
-            ids = plan.ids if plan else checked_ids(ids)
-            left = self.ledger.pending()
-            if left:
-                receipt = self._carry_out(left, progress=progress, resumed=True)
-                if set(left.ids) == set(ids):
-                    return receipt
-            self._check_request(ids, plan, salt)
-            return self._carry_out(self.ledger.accept(ids, salt or os.urandom(32)), plan, progress, cancel)
+        """Forget ids, or execute a plan unchanged, and return the receipt: see `Recorder.forget`."""
+        return self.recorder.forget(ids, progress, cancel, salt)
 
     def receipts(self) -> tuple[Receipt, ...]:
         """Return all receipts, oldest first; raises DataError for an altered one."""
-        return tuple(Receipt.from_json(e.data["receipt"]) for e in self.ledger.events() if e.state == "committed")
+        return self.recorder.receipts()
 
     def recorded(self) -> dict:
         """Return what the ledger says of the model as it should be: root, samples, versions."""
-        event = self.ledger.last("created", "trained", "rebuilt")
-        if event is None:
-            raise StoreError(f"{self.ledger.path} does not say that a workspace was made here. Restore it from a copy.")
-        return event.data
+        return self.recorder.recorded()
 
     def versions(self) -> dict[str, str]:
         """Return what decides a state's bytes here: device, instruction set, library versions."""
-        return environment(load_backbone(self.about.backbone, self.about.device).device)
+        return self.recorder.versions()
 
     @property
     def workers(self) -> int:
-        return self.eraser.executor.workers if self.eraser.executor else 1
+        return self.recorder.workers
 
     def close(self) -> None:
         """Release the folder. The model can still answer, but no longer forget."""
@@ -243,103 +222,15 @@ class Workspace:
         self.files.write(samples, self.eraser.member_features(), self._stamp())
         self._tidy()
         self._sync_states(self.eraser.keys_)
-        self.ledger.note("created", self._facts())
+        self.recorder.note_created()
         write_atomically(self.root / ABOUT, json.dumps(self.about.to_json(), indent=1).encode())
         sync_folder(self.root)
 
-    def _check_request(self, ids: tuple[str, ...], plan: ForgetPlan | None, salt: bytes | None) -> None:
-        """Refuse what can never be carried out, before it is recorded."""
-        self.eraser.samples_.rows(ids)
-        if plan and plan.root != self.eraser.root_:
-            raise StalePlanError(f"The plan was made for model {plan.root[:12]}, but it is now {self.eraser.root_[:12]}. Plan again.")
-        if salt is not None and len(salt) < LEAST_SALT:
-            raise InputError(f"The salt has {len(salt)} bytes; give at least {LEAST_SALT} random ones, or none.")
-
-    def _carry_out(
-        self,
-        pending: Pending,
-        plan: ForgetPlan | None = None,
-        progress: ProgressCallback | None = None,
-        cancel: threading.Event | None = None,
-        resumed: bool = False,
-    ) -> Receipt:
-        """Take a request from where it stands to its receipt; every step may be repeated after a crash."""
-        try:
-            if pending.state == "accepted":
-                plan = plan or self.eraser.plan(pending.ids)
-                self.eraser.block(plan)
-                pending = self.ledger.advance(pending.request, "planned", self._planned(plan))
-            if pending.state == "planned":
-                outcome = self._train(pending, plan, progress, cancel)
-                pending = self.ledger.advance(pending.request, "trained", self._facts(outcome))
-            self.files.remove(pending.ids)
-            self._tidy()
-            self._sync_states([*pending.facts["planned"]["affected"], *pending.facts["planned"]["retrain"]])
-            receipt = self._receipt(pending, resumed)
-            self.ledger.finish(pending.request, "committed", {"receipt": receipt.to_json()})
-            return receipt
-        except CancelledError:
-            self.ledger.finish(pending.request, "withdrawn", {})
-            self.eraser.unblock()
-            raise
-        except StoreError as error:
-            raise StoreError(
-                f"{error} Request {pending.request} stays recorded; it is completed before the next one, or at the next opening."
-            ) from error
-
-    def _planned(self, plan: ForgetPlan) -> dict:
-        return {
-            "root_before": plan.root,
-            "affected": sorted(self.eraser.keys_[c] for c in plan.touched),
-            "retrain": sorted(plan.retrain),
-            "untouched": len(plan.untouched),
-            "untouched_digest": keys_digest(plan.untouched),
-        }
-
-    def _train(self, pending: Pending, plan: ForgetPlan | None, progress, cancel) -> Outcome:
-        """Bring the model to what remains: by the plan, or, after a crash, by fitting on it."""
-        if plan is not None:
-            return self.eraser.forget(plan, progress, cancel)
-        samples, gone = self.eraser.samples_, set(pending.ids)
-        return self.eraser.fit(samples.take([i not in gone for i in samples.ids]), progress=progress).outcome_
-
-    def _receipt(self, pending: Pending, resumed: bool) -> Receipt:
-        planned, trained = pending.facts["planned"], pending.facts["trained"]
-        retrained = set(planned["retrain"])
-        untouched = set(self.eraser.keys_) - retrained
-        if keys_digest(untouched) != planned["untouched_digest"]:  # libraries changed between crash and restart: all was trained again
-            retrained, untouched = set(self.eraser.keys_), set()
-        earlier = self.ledger.last("committed")
-        return Receipt(
-            request=pending.request,
-            accepted=pending.accepted,
-            committed=utc_now(),
-            commitments=commit_to(pending.salt, pending.ids),
-            root_before=planned["root_before"],
-            root_after=self.eraser.root_,
-            affected=tuple(planned["affected"]),
-            retrained=tuple(sorted(retrained)),
-            untouched=len(untouched),
-            untouched_digest=keys_digest(untouched),
-            samples=len(self.eraser.samples_),
-            sample_passes=trained["sample_passes"],
-            seconds=trained["seconds"],
-            resumed=resumed,
-            versions=self.versions(),
-            hardware=hardware(),
-            backbone=self.eraser.backbone_.fingerprint,
-        ).after(earlier and Receipt.from_json(earlier.data["receipt"]))
-
-    def _facts(self, outcome: Outcome | None = None) -> dict:
-        """What `created`, `trained` and `rebuilt` record of the model."""
-        outcome = outcome or self.eraser.outcome_
-        return {
-            "root": self.eraser.root_,
-            "samples": len(self.eraser.samples_),
-            "sample_passes": outcome.sample_passes,
-            "seconds": {**asdict(outcome.seconds), "total": outcome.seconds.total},
-            "versions": self.versions(),
-        }
+    def _erase(self, pending: Pending) -> None:
+        """Delete the samples' rows and the states that only they needed; may be repeated."""
+        self.files.remove(pending.ids)
+        self._tidy()
+        self._sync_states([*pending.facts["planned"]["affected"], *pending.facts["planned"]["retrain"]])
 
     def _stamp(self) -> Stamp:
         backbone = load_backbone(self.about.backbone, self.about.device)
@@ -357,7 +248,7 @@ class Workspace:
                 f"The model in {self.root} has root {self.eraser.root_[:12]}, but its ledger recorded {recorded['root'][:12]}: "
                 f"samples, states or ledger were altered. Run `python -m core verify --workspace {self.root}`, or restore a copy."
             )
-        self.ledger.note("rebuilt", {**self._facts(), "root_before": recorded["root"]})
+        self.ledger.note("rebuilt", {**self.recorder.facts(), "root_before": recorded["root"]})
 
     def _tidy(self) -> None:
         """Delete states that the model does not use, and what interrupted writes left."""

@@ -9,12 +9,14 @@ from typing import Any
 
 import gradio as gr
 
-from core.errors import InputError, LMEraserError
+from core.errors import CancelledError, InputError, LMEraserError
 from demo import exports, texts
 from demo.handlers import Handlers
+from demo.limits import Rate
 from demo.session import Lab, Visitor
 
 MOST_LISTED = 1000
+MOST_OPENED = 120  # sessions in a minute, over all clients
 
 
 class Api:
@@ -22,9 +24,14 @@ class Api:
 
     def __init__(self, *handlers: Handlers):
         self.pages = handlers
+        self._opened = Rate(MOST_OPENED)
 
     def open(self, dataset: str = "", preset: str = "") -> dict[str, Any]:
-        """Open a private session, by default on the first model on offer: its key, how many images and clusters there are, and the root."""
+        """Open a session, by default on the first model on offer: its key, how many images and clusters there are, and the root.
+
+        The session is private, unless the app serves a workspace: then its model is everyone's.
+        """
+        self._opened.count()
         home = self.pages[0]
         wanted = home.offers.chosen({"dataset": dataset, "preset": preset}, home.lab.engine.pair)
         lab = next(page.lab for page in self.pages if page.lab.engine.pair == wanted)
@@ -53,8 +60,11 @@ class Api:
             raise InputError(texts.BUSY)
         visitor.selection = tuple(_checked(rows, page.lab))
         visitor.plan = visitor.eraser.plan(page.lab.ids(list(visitor.selection)))
+        done = len(visitor.requests)
         async for _ in page.forget(session):
             pass
+        if len(visitor.requests) == done:
+            raise CancelledError(texts.CANCELLED)
         return exports.record(visitor.requests[-1], page.lab)
 
     def result(self, session: str) -> list[dict[str, Any]]:
@@ -67,14 +77,18 @@ class Api:
 
     def _visitor(self, session: str) -> Visitor:
         lab = self._page(session).lab
-        return lab.ready(lab.find(session))
+        visitor = lab.ready(lab.find(session))
+        visitor.calls.count()
+        return visitor
 
 
 def _checked(rows: list[int], lab: Lab) -> list[int]:
     n = len(lab.samples)
+    if len(rows) > n:
+        raise InputError(texts.TOO_MANY_ROWS.format(len(rows), n))
     wrong = [r for r in rows if isinstance(r, bool) or not isinstance(r, int) or not 0 <= r < n]
-    if wrong or len(rows) > n:
-        raise InputError(texts.BAD_NUMBERS.format(str(wrong[0] if wrong else len(rows))[:40], n - 1))
+    if wrong:
+        raise InputError(texts.BAD_NUMBERS.format(str(wrong[0])[:40], n - 1))
     return sorted(set(rows))
 
 

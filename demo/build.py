@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
+from gradio.events import Dependency
 
 from core.errors import LMEraserError
 from demo import panels, texts
@@ -15,11 +16,13 @@ from demo.api import Api, publish
 from demo.handlers import Handlers
 from demo.jobs import Jobs
 from demo.offers import Offers
+from demo.request_report import RequestReport
 from demo.selecting import Selecting
 from demo.session import Lab
 from demo.theme import theme
 
 STYLE = Path(__file__).parent / "style.css"
+MOST_UPLOADED = 8 << 20  # bytes that Gradio's own upload takes; the page itself uploads nothing larger
 
 
 def build_demo(*labs: Lab, jobs: Jobs | None = None) -> gr.Blocks:
@@ -42,7 +45,7 @@ def build_demo(*labs: Lab, jobs: Jobs | None = None) -> gr.Blocks:
 
 def launch_options() -> dict:
     """Return what the page's looks need from `launch`."""
-    return {"theme": theme(), "css_paths": [STYLE], "footer_links": []}
+    return {"theme": theme(), "css_paths": [STYLE], "footer_links": [], "max_file_size": MOST_UPLOADED}
 
 
 def _page(demo: gr.Blocks, handlers: Handlers, offers: Offers) -> None:
@@ -57,6 +60,7 @@ def _page(demo: gr.Blocks, handlers: Handlers, offers: Offers) -> None:
         _plain(handlers.thumbnail, "thumbnail"),
         _plain(selecting.saved, "saved"),
         _plain(selecting.linked, "linked"),
+        lab.shared,
     )
     visitor = gr.State(None, delete_callback=_plain(lab.leave, "leave"))
     parts = {"visitor": visitor, **panels.page(facts)}
@@ -79,7 +83,12 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
     for tab in ("result", "proof"):
         on(parts[f"full_{tab}"].click, handlers.full, [visitor], concurrency_limit=None)
-    for name in ("cancel", "stop_result", "stop_proof"):
+    on(parts["check"].click, handlers.receipts.check, [visitor], concurrency_limit=None)
+    on(parts["replay"].click, handlers.receipts.replay, [visitor], concurrency_limit=None)
+    on(parts["file"].click, handlers.receipts.check_file, [visitor], concurrency_limit=4)
+    made = on(parts["report"].click, RequestReport(handlers).make, [visitor], concurrency_limit=2)
+    made.success(None, js=panels.FETCH_JS, api_visibility="private")
+    for name in ("cancel", "stop_result", "stop_proof", "stop_ledger"):
         on(parts[name].click, handlers.cancel, [visitor], concurrency_limit=None)
     on(parts["start_over"].click, handlers.start_over, [visitor])
 
@@ -94,8 +103,8 @@ def _wire_selecting(selecting: Selecting, parts: dict) -> None:
         on(event, selecting.draw, [visitor, parts["count"], parts["seed"]])
 
 
-def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: dict, **kwargs) -> None:
-    event(_wired(handler, parts), inputs, outputs, show_progress="hidden", api_visibility="private", **kwargs)
+def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: dict, **kwargs) -> Dependency:
+    return event(_wired(handler, parts), inputs, outputs, show_progress="hidden", api_visibility="private", **kwargs)
 
 
 def _wired(handler: Callable, parts: dict) -> Callable:

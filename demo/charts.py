@@ -57,6 +57,21 @@ def times(request: float, full: float) -> go.Figure:
     return figure.update_xaxes(range=[0, 1.18 * max(request, full)], rangemode="tozero").update_yaxes(showgrid=False)
 
 
+def each_request(numbers: Sequence[int], seconds: Sequence[float]) -> go.Figure:
+    """Return one bar per request: its seconds."""
+    bars = go.Bar(
+        x=[str(n) for n in numbers],
+        y=list(seconds),
+        marker={"color": REQUEST, "cornerradius": 4, "line": {"width": 0}},
+        text=[texts.seconds(s) for s in seconds] if len(seconds) <= 20 else None,
+        textposition="outside",
+        cliponaxis=False,
+        hovertemplate="%{x}: %{y:.2f} s<extra></extra>",
+    )
+    figure = _framed(go.Figure(bars), texts.CHART_REQUESTS, 240)
+    return figure.update_yaxes(range=[0, 1.25 * max(seconds)], rangemode="tozero").update_xaxes(type="category", showgrid=False)
+
+
 def class_changes(names: Sequence[str], changes: Sequence[float]) -> go.Figure:
     """Return one bar per class: the change of test accuracy in points."""
     bars = go.Bar(

@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 
 from core.datasets import Dataset, load_dataset
-from core.errors import DataError
+from core.errors import DataError, InputError
 from core.executors import LocalExecutor
 from core.presets import preset as configured
+from core.scratch import Scratch
 from core.types import ProgressCallback, Samples
+from demo.kept import Kept
+from demo.records import Records
 from demo.session import Lab
 
 MOST_JUDGED = 5000  # beyond it the map is not colored by right and wrong: asking every image takes minutes
@@ -24,12 +27,13 @@ MOST_JUDGED = 5000  # beyond it the map is not colored by right and wrong: askin
 
 @dataclass(frozen=True)
 class CoreEngine:
-    """The real engine: one data set, one preset, states kept in a folder."""
+    """The real engine: one data set, one preset, states kept in a folder; with `kept`, the model of a workspace on disk."""
 
     dataset: Dataset
     preset: str
     folder: Path
     executor: LocalExecutor = field(default_factory=LocalExecutor)
+    kept: Kept | None = None
 
     @property
     def pair(self) -> tuple[str, str]:
@@ -44,8 +48,11 @@ class CoreEngine:
         from core.backbone import load_backbone
         from core.projection import load_layout
 
+        backbone = load_backbone("embedded") if compute else None
         try:
-            return load_layout(self.dataset.name, self.dataset.train, folder, load_backbone("embedded") if compute else None)
+            if self.kept:
+                return self.kept.layout(folder, backbone)
+            return load_layout(self.dataset.name, self.dataset.train, folder, backbone)
         except DataError:
             if compute:
                 raise
@@ -53,6 +60,9 @@ class CoreEngine:
 
     def fitted(self, progress: ProgressCallback) -> Any:
         """Return the fitted base model, trained now or found in the folder."""
+        threading.Thread(target=self.executor.warm_up, daemon=True).start()  # the first request should not wait for processes
+        if self.kept:
+            return self.kept.fitted(progress)
         from core.backbone import load_backbone
         from core.derived import features_file
         from core.environment import default_device
@@ -60,7 +70,6 @@ class CoreEngine:
         from core.store import DirectoryStore
 
         backbone = load_backbone("embedded", default_device())
-        threading.Thread(target=self.executor.warm_up, daemon=True).start()  # the first request should not wait for processes
         eraser = LMEraser(configured(self.preset), backbone, DirectoryStore(self.folder), self.executor)
         features = features_file(self.folder.parent, self.dataset.train)
         known = eraser.load_features(features)
@@ -93,10 +102,20 @@ class CoreEngine:
 
         return hardware()
 
+    def records(self, eraser: Any, folder: Path) -> Records:
+        """Return the ledger that a model's requests go through: the workspace's, or a new one in an empty folder."""
+        return self.kept.records() if self.kept else Records.begin(eraser, folder)
+
+    def first_fit(self) -> tuple[float, str, int] | None:
+        """Return seconds, day and samples of the fit that made the workspace, if there is one and this machine made it."""
+        return self.kept.first_fit() if self.kept else None
+
     def close(self) -> None:
         """End the worker processes at once: left to themselves they finish their work first, while the page is gone."""
         for child in multiprocessing.active_children():
             child.terminate()
+        if self.kept:
+            self.kept.close()
 
 
 def cache_folder() -> Path:
@@ -105,14 +124,14 @@ def cache_folder() -> Path:
 
 
 def open_labs(
-    datasets: Sequence[str], presets: Sequence[str], workspace: str | Path | None = None, data_dir: str | Path | None = None
+    datasets: Sequence[str], presets: Sequence[str], cache: str | Path | None = None, data_dir: str | Path | None = None
 ) -> list[Lab]:
     """Return a lab for each data set and preset, in that order, each to be started when it is first visited.
 
     They share the data, the worker processes and the folder of states, and are fitted one at a time. Raises DataError for a data
     set, InputError for a preset that is unknown.
     """
-    folder = Path(workspace) if workspace else cache_folder()
+    folder = Path(cache) if cache else cache_folder()
     for name in presets:
         configured(name)
     executor, turn, labs = LocalExecutor(), threading.Lock(), []
@@ -120,3 +139,20 @@ def open_labs(
         data = load_dataset(dataset, data_dir)
         labs += [Lab(CoreEngine(data, p, folder / "states", executor), data.train, folder, turn) for p in presets]
     return labs
+
+
+def open_workspace(root: str, datasets: Sequence[str] = (), presets: Sequence[str] = (), data_dir: str | Path | None = None) -> Lab:
+    """Return the lab for the model in a workspace on disk, made if need be, which all visitors share.
+
+    Raises StoreError when another process has the folder or it is damaged, InputError when it holds another data set or preset, or
+    when more than one of either is asked for.
+    """
+    for option, names in (("--dataset", datasets), ("--preset", presets)):
+        if len(names) > 1:
+            raise InputError(f"{option} names {len(names)} with --workspace; a workspace holds one model. Name one, or leave it out.")
+    kept = Kept(Path(root), next(iter(datasets), None), next(iter(presets), None), data_dir)
+    data = Dataset(kept.name, kept.samples.take(np.empty(0, np.int64)), kept.test)
+    scratch = Scratch()  # the map's coordinates tell of private images: they vanish with the process
+    folder = scratch.folder()
+    engine = CoreEngine(data, kept.preset, folder / "states", kept.executor, kept)
+    return Lab(engine, kept.samples, folder, shared=root, scratch=scratch)

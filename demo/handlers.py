@@ -14,12 +14,13 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
-from core.errors import CancelledError, InputError
+from core.errors import CancelledError, InputError, StalePlanError
 from core.types import ProgressCallback
 from demo import charts, exports, markup, permalink, texts, toolbar
 from demo.groups import offered
-from demo.jobs import Finished, Jobs, Waiting
+from demo.jobs import Finished, Jobs, QueueFullError, Waiting
 from demo.offers import Offers
+from demo.receipts_tab import ReceiptsTab
 from demo.rows import parse_numbers
 from demo.scatter import Marks, Paint, Scheme
 from demo.session import FullRun, Lab, Request, Visitor, progress_of
@@ -34,6 +35,7 @@ class Handlers:
     def __init__(self, lab: Lab, jobs: Jobs, offers: Offers | None = None):
         self.lab, self.jobs = lab, jobs
         self.offers = offers or Offers((lab.engine.pair,))
+        self.receipts = ReceiptsTab(self)
 
     # --- arriving -------------------------------------------------------------------------------------------------
 
@@ -144,6 +146,8 @@ class Handlers:
         gone = set(visitor.gone)
         visitor.selection, visitor.drawn = tuple(r for r in rows if r not in gone), 0
         visitor.plan = self._planned(visitor)
+        if self.lab.shared and visitor.eraser is not None and visitor.shown != visitor.eraser.root_:
+            return self._everything(visitor)  # somebody else's request has changed the model
         return {**self._request(visitor), "map": gr.update(marks=self._marks(visitor)), "how": self._how(visitor)}
 
     def _planned(self, visitor: Visitor):
@@ -161,6 +165,9 @@ class Handlers:
     async def forget(self, token: str | None) -> AsyncIterator[Updates]:
         """Carry out the plan that is shown, with progress; the page returns to rest whatever happens."""
         visitor = self._free(token)
+        if visitor.plan is None and visitor.selection:
+            yield self._reselected(visitor, list(visitor.selection))
+            raise InputError(texts.MODEL_CHANGED)
         if visitor.plan is None:
             raise InputError(texts.NOTHING_SELECTED)
         plan, rows = visitor.plan, visitor.selection
@@ -169,7 +176,6 @@ class Handlers:
         try:
             async for event in self.jobs.follow(job):
                 if isinstance(event, Finished):
-                    visitor.requests.append(event.result)
                     visitor.selection, visitor.plan, visitor.fresh = (), None, rows
                 else:
                     yield {"plan": self._working(visitor, event)}
@@ -186,28 +192,36 @@ class Handlers:
             visitor.job = None if visitor.job is job else visitor.job  # by now another request may run
 
     def _forget(self, visitor: Visitor, rows, plan, progress: ProgressCallback, cancel: threading.Event) -> Request:
+        if plan.root != visitor.eraser.root_:
+            raise StalePlanError(texts.MODEL_CHANGED)
         eraser, engine, summary = visitor.eraser, self.lab.engine, self._summary(visitor)
         gone = np.isin(eraser.samples_.ids, plan.ids)
         forgotten = eraser.samples_.take(gone)
         kept = {key: eraser.states_[key].digest for key in plan.untouched}
         correct = self._correct(visitor)
         before = engine.evaluate(eraser, forgotten) if correct is None else engine.before(visitor.report, correct, gone)
-        outcome = eraser.forget(plan, progress=progress, cancel=cancel)
-        visitor.report, visitor.correct = engine.evaluate(eraser, forgotten), None if correct is None else correct[~gone]
+        receipt = self.lab.records(visitor).forget(plan, progress=progress, cancel=cancel)
+        report = engine.evaluate(eraser, forgotten)
         same = sum(eraser.states_[key].digest == digest for key, digest in kept.items())
-        return Request(tuple(rows), summary, outcome, before, visitor.report, (same, len(kept)))
+        request = Request(tuple(rows), summary, eraser.outcome_, before, report, (same, len(kept)), receipt=receipt)
+        self.lab.done(visitor, request, report, None if correct is None else correct[~gone])
+        return request
 
     def _correct(self, visitor: Visitor) -> np.ndarray | None:
         """Return which samples the model classifies correctly, found anew only if the model has changed."""
-        root = visitor.eraser.root_
-        if visitor.correct_root != root:
-            visitor.correct, visitor.correct_root = self.lab.engine.correct(visitor.eraser), root
-        return visitor.correct
+        root, holder = visitor.eraser.root_, self.lab.holder(visitor)
+        if holder.correct_root != root:
+            holder.correct, holder.correct_root = self.lab.engine.correct(visitor.eraser), root
+        return holder.correct
 
     async def _recolored(self, visitor: Visitor) -> AsyncIterator[Updates]:
         """Bring the map's right-or-wrong colors up to date, after the result is already on the page."""
-        async for event in self.jobs.follow(self.jobs.submit(lambda send, cancel: self._correct(visitor))):
-            if isinstance(event, Finished) and not visitor.job and visitor.eraser is not None:
+        try:
+            job = self.jobs.submit(lambda send, cancel: self._correct(visitor))
+        except QueueFullError:  # the request is done; only its colors wait for the next one
+            return
+        async for event in self.jobs.follow(job):
+            if isinstance(event, Finished) and not visitor.job and self.lab.find(visitor.token) and visitor.eraser is not None:
                 yield {"map": gr.update(paint=await asyncio.to_thread(self._paint, visitor))}
 
     async def full(self, token: str | None) -> AsyncIterator[Updates]:
@@ -242,12 +256,14 @@ class Handlers:
         visitor = self.lab.find(token)
         if visitor is not None and visitor.job:
             visitor.job.stop()
-            return {name: gr.update(interactive=False) for name in ("cancel", "stop_result", "stop_proof")}
+            return {name: gr.update(interactive=False) for name in ("cancel", "stop_result", "stop_proof", "stop_ledger")}
         return {}
 
     def start_over(self, token: str | None) -> Updates:
-        """Give the visitor a fresh copy of the base model."""
+        """Give the visitor a fresh copy of the base model; raises InputError where forgetting is for good."""
         visitor = self._free(token)
+        if self.lab.shared:
+            raise InputError(texts.FOR_GOOD)
         visitor.selection = ()
         return self._everything(self.lab.reset(visitor))
 
@@ -264,11 +280,13 @@ class Handlers:
         visitor = self.lab.ready(self.lab.find(token))
         if visitor.job:
             raise InputError(texts.BUSY)
+        visitor.rate.count()
         return visitor
 
     # --- showing --------------------------------------------------------------------------------------------------
 
     def _everything(self, visitor: Visitor) -> Updates:
+        visitor.shown = visitor.eraser.root_ if visitor.eraser is not None else ""
         marks = self._marks(visitor)
         look = {"points": self._points(), "token": visitor.token, "paint": self._paint(visitor), "marks": marks}
         return {
@@ -324,7 +342,7 @@ class Handlers:
             "forget": gr.update(value=texts.forget_button(len(rows)), interactive=plan is not None),
             "cancel": gr.update(interactive=False),
             "clear": gr.update(interactive=bool(rows)),
-            "start_over": gr.update(interactive=bool(visitor.requests)),
+            "start_over": gr.update(interactive=bool(visitor.requests), visible=not self.lab.shared),
             "choose": gr.update(interactive=True),
             "draw": gr.update(interactive=True),
         }
@@ -368,6 +386,8 @@ class Handlers:
         return markup.done(texts.headline(len(request.rows), taken, full), texts.untouched(*request.untouched), texts.SEE_RESULT)
 
     def _rested(self, visitor: Visitor, error: Exception) -> Updates:
+        self.lab.find(visitor.token)  # a kept model may have changed meanwhile
+        visitor.plan = visitor.plan or self._planned(visitor)
         updates = self._request(visitor) | {"map": gr.update(marks=self._marks(visitor))}
         if isinstance(error, CancelledError):
             updates["plan"] = markup.notice("cancelled", texts.CANCELLED, texts.plan(self._summary(visitor)))
@@ -394,26 +414,30 @@ class Handlers:
         last = visitor.requests[-1] if visitor.requests else None
         shown = {f"row_{tab}": gr.update(visible=last is not None) for tab in ("result", "proof")}
         notes = {f"full_{tab}": gr.update(interactive=last is not None) for tab in ("result", "proof")}
-        return shown | notes | self._result(last) | {"proof": self._proof(last), "ledger": self._ledger(visitor)} | self._clusters(visitor)
+        tabs = self._result(visitor, last) | {"proof": self._proof(last)} | self.receipts.shown(visitor)
+        return shown | notes | tabs | self._clusters(visitor)
 
     def _full_seconds(self, request: Request) -> float | None:
         if request.full:
             return request.full.outcome.seconds.total
         return self.lab.measured.seconds if self.lab.measured else None
 
-    def _result(self, request: Request | None) -> Updates:
+    def _result(self, visitor: Visitor, request: Request | None) -> Updates:
+        report = {"report": gr.update(visible=request is not None, interactive=True), "report_file": None}
         if request is None:
-            return {"result": markup.empty(texts.EMPTY_RESULT), "times": gr.update(visible=False), "changes": gr.update(visible=False)}
+            nothing = {"times": gr.update(visible=False), "changes": gr.update(visible=False)}
+            return {"result": markup.empty(texts.EMPTY_RESULT), **nothing, **report}
         taken, full = request.outcome.seconds.total, self._full_seconds(request)
         names = [c for c in self.lab.samples.classes if c in request.after.per_class and request.after.per_class[c].n]
         changes = [100 * (request.after.per_class[c].accuracy - request.before.per_class[c].accuracy) for c in names]
         return {
-            "result": self._result_text(request, taken, full),
+            **report,
+            "result": self._result_text(visitor, request, taken, full),
             "times": gr.update(value=charts.times(taken, full), visible=True) if full else gr.update(visible=False),
             "changes": gr.update(value=charts.class_changes(names, changes), visible=True),
         }
 
-    def _result_text(self, request: Request, taken: float, full: float | None) -> str:
+    def _result_text(self, visitor: Visitor, request: Request, taken: float, full: float | None) -> str:
         groups = {k: (getattr(request.before, k), getattr(request.after, k)) for k in ("test", "retained", "forgotten")}
         pairs = {k: (b, a) for k, (b, a) in groups.items() if b and a and b.n and a.n}
         spoken = {k: (texts.percent(b.accuracy), texts.percent(a.accuracy)) for k, (b, a) in pairs.items()}
@@ -422,9 +446,12 @@ class Handlers:
         if request.full:
             notes.append(texts.passes(request.outcome.sample_passes, request.full.outcome.sample_passes))
         headline = texts.headline(len(request.rows), taken, full)
-        return markup.result(headline, cards, notes, self._badge(request), texts.result_summary(spoken, taken, full)) + markup.downloads(
-            exports.as_json(request, self.lab), exports.as_csv(request)
-        )
+        spoken_result = texts.result_summary(spoken, taken, full)
+        return markup.result(headline, cards, notes, self._badge(request), spoken_result) + self._downloads(visitor, request)
+
+    def _downloads(self, visitor: Visitor, request: Request) -> str:
+        everything = exports.files(visitor.requests, self.lab) if len(visitor.requests) > 1 else ()
+        return markup.downloads([*exports.files([request], self.lab), *everything])
 
     def _badge(self, request: Request) -> str:
         if request.full:
@@ -443,14 +470,6 @@ class Handlers:
             (texts.ROOT_CLEAN, request.full.root if request.full else None),
         )
         return markup.proof(verdict, title, info, roots, texts.untouched(*request.untouched))
-
-    def _ledger(self, visitor: Visitor) -> str:
-        if not visitor.requests:
-            return markup.empty(texts.EMPTY_LEDGER)
-        rows = [_ledger_row(i, r) for i, r in enumerate(visitor.requests, 1)]
-        taken = sum(r.outcome.seconds.total for r in visitor.requests)
-        total = texts.ledger_total(len(rows), len(visitor.gone), taken, self._full_seconds(visitor.requests[-1]))
-        return markup.note(total) + markup.table(texts.LEDGER_HEAD, rows, range(5), texts.LEAD_LEDGER)
 
     def _clusters(self, visitor: Visitor) -> Updates:
         if visitor.eraser is None:
@@ -486,13 +505,3 @@ def _cluster_row(cluster: int, labels: np.ndarray, classes: tuple[str, ...], sta
     return (texts.CLUSTER.format(cluster), f"{len(labels):,}", name, loss, texts.STATE_NEW if new else texts.STATE_SAME)
 
 
-def _ledger_row(number: int, request: Request) -> tuple[str, ...]:
-    s, outcome = request.summary, request.outcome
-    return (
-        str(number),
-        f"{len(request.rows):,}",
-        f"{len(outcome.trained):,} of {s['clusters_total']:,}",
-        f"{s['samples_to_retrain']:,}",
-        texts.seconds(outcome.seconds.total),
-        f"{outcome.root_after[:16]}…",
-    )

@@ -226,15 +226,16 @@ def running(words: str, share: float | None) -> str:
     return f'<div class="lm-running" role="status"><p class="lm-sub">{escape(words)}</p>{bar(share)}</div>'
 
 
-def downloads(as_json: str, as_csv: str) -> str:
-    """Links to results that lie in the page itself, so that no file stays on the server."""
-    links = (("json", "application/json", as_json, texts.DOWNLOAD_JSON), ("csv", "text/csv", as_csv, texts.DOWNLOAD_CSV))
-    return '<p class="lm-links">' + "".join(_download(*link) for link in links) + "</p>"
+def downloads(files: Iterable[tuple[str, str, str, str]]) -> str:
+    """Links to (file name, media type, content, words) that lie in the page itself, so that no file stays on the server."""
+    return '<p class="lm-links">' + "".join(download(*file) for file in files) + "</p>"
 
 
-def _download(suffix: str, kind: str, content: str, words: str) -> str:
+def download(name: str, kind: str, content: str, words: str, label: str = "") -> str:
+    """One such link; `label` is for those who do not see what stands around it."""
     encoded = base64.b64encode(content.encode()).decode()
-    return f'<a download="lmeraser-result.{suffix}" href="data:{kind};base64,{encoded}">{escape(words)}</a>'
+    spoken = f' aria-label="{escape(label)}"' if label else ""
+    return f'<a download="{escape(name)}"{spoken} href="data:{kind};base64,{encoded}">{escape(words)}</a>'
 
 
 def lesson(steps: Sequence[dict]) -> str:

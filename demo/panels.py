@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import gradio as gr
 
-from demo import markup, permalink, texts, toolbar
+from demo import markup, permalink, receipts_markup, texts, toolbar
 from demo.offers import Offers, Pair
 from demo.scatter import Scatter
 
@@ -20,6 +20,27 @@ element.addEventListener("click", (event) => {
 
 PRINT_JS = """
 element.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) window.print(); });
+"""
+FILE_JS = """
+element.addEventListener("change", async (event) => {
+  const input = event.target.closest("[data-receipts]"), file = input && input.files[0];
+  if (!file) return;
+  const text = file.size > Number(input.dataset.most) ? "" : await file.text();
+  trigger("click", { size: file.size, text });
+  input.value = "";
+});
+"""
+FETCH_JS = """
+() => {
+  const started = performance.now();
+  const attempt = () => {
+    const box = document.querySelector("#lm-report-file");
+    const link = box && (box.matches("a") ? box : box.querySelector("a") || box.closest("a"));
+    if (link && link.href && !link.href.endsWith("#")) link.click();
+    else if (performance.now() - started < 5000) setTimeout(attempt, 50);
+  };
+  setTimeout(attempt, 50);
+}
 """
 
 
@@ -36,6 +57,7 @@ class Facts:
     thumbnail: Callable[[dict], dict]
     saved: Callable[[dict], dict]  # the selection's file
     linked: Callable[[dict], dict]  # the selection's part of a permalink
+    shared: str = ""  # folder of the kept model that the page changes
 
 
 def page(facts: Facts) -> dict[str, gr.components.Component]:
@@ -75,6 +97,8 @@ def _request(facts: Facts) -> dict[str, gr.components.Component]:
         _static(f"<h2>{texts.REQUEST_TITLE}</h2>")
         parts["clear"] = gr.Button(texts.CLEAR, size="sm", variant="secondary", interactive=False, min_width=64, scale=0)
         parts["start_over"] = gr.Button(texts.START_OVER, size="sm", interactive=False, min_width=92, scale=0)
+    if facts.shared:
+        _html(markup.note(texts.kept(facts.shared)), "lm-kept")
     parts["tray"] = _html(markup.tray((), (), ()), "lm-tray-box", js_on_load=REMOVE_JS)
     parts["actions"] = _html(
         toolbar.actions((), False), "lm-actions-box", js_on_load=toolbar.ACTIONS_JS, token="", server_functions=[facts.saved]
@@ -141,8 +165,7 @@ def _after() -> dict[str, gr.components.Component]:
             parts["sizes"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
             parts["clusters"] = _html(markup.empty(texts.EMPTY_CLUSTERS))
         with gr.Tab(texts.TAB_LEDGER, elem_classes="lm-pane"):
-            _static(markup.lead(texts.LEAD_LEDGER))
-            parts["ledger"] = _html(markup.empty(texts.EMPTY_LEDGER))
+            parts |= _ledger()
         with gr.Tab(texts.TAB_HOW, elem_classes="lm-pane"):
             _static(markup.lead(texts.LEAD_HOW))
             parts["how"] = _html(markup.how(1, (), ""))
@@ -158,7 +181,25 @@ def _result() -> dict[str, gr.components.Component]:
     with gr.Row(elem_classes="lm-charts"):
         parts["times"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
         parts["changes"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
+    with gr.Row(elem_classes="lm-report"):
+        parts["report"] = gr.Button(texts.REPORT, size="sm", min_width=150, scale=0, visible=False, elem_id="lm-report")
+        parts["report_file"] = gr.DownloadButton(visible="hidden", elem_id="lm-report-file")
     return parts | _full("result")
+
+
+def _ledger() -> dict[str, gr.components.Component]:
+    """Requests and receipts, the checks of them, and the place where a receipt file is examined."""
+    _static(markup.lead(texts.LEAD_LEDGER))
+    parts: dict[str, gr.components.Component] = {"ledger": _html(markup.empty(texts.EMPTY_LEDGER), elem_id="lm-ledger")}
+    with gr.Row(elem_classes="lm-full", visible=False) as row:
+        parts["check"] = gr.Button(texts.CHECK, min_width=150, scale=0, elem_id="lm-check")
+        parts["replay"] = gr.Button(texts.replay_button(None), min_width=170, scale=0, elem_id="lm-replay")
+        parts["stop_ledger"] = gr.Button(texts.STOP_CHECK, interactive=False, min_width=80, scale=0)
+        _html(markup.note(texts.CHECK_INFO), "lm-note")
+    parts["checked"] = _html("", elem_id="lm-checked")
+    parts["file"] = _html(receipts_markup.file_picker(), "lm-file-box", js_on_load=FILE_JS)
+    parts["examined"] = _html("", elem_id="lm-examined")
+    return parts | {"row_ledger": row}
 
 
 def _full(tab: str) -> dict[str, gr.components.Component]:

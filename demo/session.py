@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import json
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -17,9 +18,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from core.errors import LMEraserError, NotFittedError, UnknownSampleError
+from core.errors import CancelledError, LMEraserError, NotFittedError, UnknownSampleError
+from core.receipts import Receipt
+from core.scratch import Scratch
 from core.types import ForgetPlan, Outcome, Progress, ProgressCallback, Samples
 from demo import texts
+from demo.limits import Rate
 
 
 class Engine(Protocol):
@@ -45,6 +49,12 @@ class Engine(Protocol):
 
     def facts(self) -> dict[str, str]:
         """Return hardware and versions."""
+
+    def records(self, eraser: Any, folder: Path) -> Any:
+        """Return the ledger that a model's requests go through (`demo.records.Records`), begun in an empty folder if it is a visitor's."""
+
+    def first_fit(self) -> tuple[float, str, int] | None:
+        """Return seconds, day and samples of a kept model's first fit, if this machine made it."""
 
     def close(self) -> None:
         """End worker processes."""
@@ -89,6 +99,7 @@ class Request:
     after: Any
     untouched: tuple[int, int]  # clusters whose digest is unchanged, of how many
     full: FullRun | None = None
+    receipt: Receipt | None = None
 
 
 @dataclass(eq=False)
@@ -112,6 +123,12 @@ class Visitor:
     requests: list[Request] = field(default_factory=list)
     fresh: tuple[int, ...] = ()
     job: Any = None
+    records: Any = None  # the ledger; None until the first request
+    folder: Path | None = None  # where a ledger of one's own lies
+    files: list[Path] = field(default_factory=list)  # made for this visitor to fetch
+    rate: Rate = field(default_factory=lambda: Rate(REQUESTS))
+    calls: Rate = field(default_factory=lambda: Rate(CALLS))  # of the public API
+    shown: str = ""  # root of the model that the page shows
     closed: bool = False
     seen: float = field(default_factory=time.monotonic)  # last sign of life
 
@@ -126,9 +143,29 @@ class Visitor:
         if self.job:
             self.job.stop()
         self.eraser, self.plan, self.correct, self.report, self.homes = None, None, None, None, None
-        self.requests.clear()
+        self.requests = []  # the list itself may be everyone's
+        self.discard()
+
+    def keep_file(self, path: Path) -> None:
+        """Let a file, alone in its folder, live until the next one is made for this visitor, or the visitor leaves."""
+        old, self.files = self.files, [path]
+        for folder in [p.parent for p in old] + [path.parent] * self.closed:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def discard(self) -> None:
+        """Delete what lies on disk for this visitor alone."""
+        if self.records is not None and self.folder is not None:
+            self.records.close()
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        for path in self.files:
+            shutil.rmtree(path.parent, ignore_errors=True)
+        self.records, self.folder, self.files = None, None, []
 
 
+REQUESTS = 30  # a visitor may start in a minute
+CALLS = 300  # of the public API, likewise
+SHARED = ("eraser", "report", "correct", "correct_root", "requests", "records")  # what visitors of a kept model have in common
 VISITORS = 200  # kept at once; beyond it, the one idle longest goes
 AWAY = 120.0  # seconds after which a page that was closed is forgotten
 
@@ -138,10 +175,20 @@ class Lab:
 
     samples: all private samples by their row on the map, for good. `points` is the file of their places, None until they are known.
     turn: held while fitting; labs that share a machine share it, so that their measured times do not mix.
+    shared: the folder of the kept model that all visitors see and change; empty where each has a private copy of the base model.
     """
 
-    def __init__(self, engine: Engine, samples: Samples, workspace: Path, turn: threading.Lock | None = None):
+    def __init__(
+        self,
+        engine: Engine,
+        samples: Samples,
+        workspace: Path,
+        turn: threading.Lock | None = None,
+        shared: str = "",
+        scratch: Scratch | None = None,
+    ):
         self.engine, self.samples, self.workspace = engine, samples, workspace
+        self.shared, self.scratch = shared, scratch or Scratch()
         self.public = workspace / "public"
         self.points = self._placed(compute=False)
         self.row_of = {sample: row for row, sample in enumerate(samples.ids)}
@@ -178,14 +225,20 @@ class Lab:
                 self.points = self._placed(compute=True)
             eraser = self.engine.fitted(lambda p: self._say(Fit(progress=p)))
             self._say(Fit(progress=Progress("evaluate", 0, 0)))
-            self.measured = _measurement(eraser, self.workspace)
-            self.base = Visitor("", eraser=eraser, report=self.engine.evaluate(eraser, None), correct=self.engine.correct(eraser))
+            self.measured = _measurement(eraser, self.workspace) or _kept_measurement(self.engine.first_fit())
+            self.base = self._based(eraser)
             self._say(Fit("ready"))
         except LMEraserError as error:
             self._say(Fit("failed", error=str(error)))
         except BaseException as error:
             self._say(Fit("failed", error=type(error).__name__))
             raise
+
+    def _based(self, eraser: Any) -> Visitor:
+        base = Visitor("", eraser=eraser, report=self.engine.evaluate(eraser, None), correct=self.engine.correct(eraser))
+        if self.shared:
+            base.correct_root, base.records = eraser.root_, self.engine.records(eraser, self.workspace)
+        return base
 
     def _say(self, fit: Fit) -> None:
         self.fit = fit
@@ -212,13 +265,58 @@ class Lab:
         timer.start()
 
     def reset(self, visitor: Visitor) -> Visitor:
-        """Give the visitor a fresh copy of the base model and an empty history."""
+        """Give the visitor a fresh copy of the base model and an empty history; where the model is kept, the model as it is."""
+        if self.shared:
+            return self._caught_up(visitor)
+        visitor.discard()
         if self.base is not None:
             visitor.eraser, visitor.report = self.base.eraser.fork(), self.base.report
             visitor.correct, visitor.correct_root = self.base.correct, self.base.eraser.root_
         visitor.plan, visitor.fresh = None, ()
         visitor.requests.clear()
         return visitor
+
+    def _caught_up(self, visitor: Visitor) -> Visitor:
+        """Let a visitor see the kept model as it is now; a plan made for an earlier one is dropped, and what is gone deselected."""
+        if self.base is None or visitor.closed:
+            return visitor
+        for name in SHARED:
+            setattr(visitor, name, getattr(self.base, name))
+        if visitor.plan and visitor.plan.root != visitor.eraser.root_ and not visitor.job:
+            gone = set(visitor.gone)
+            visitor.selection, visitor.plan = tuple(r for r in visitor.selection if r not in gone), None
+        return visitor
+
+    def records(self, visitor: Visitor) -> Any:
+        """Return the ledger that the visitor's requests go through, begun at the first; raises StoreError."""
+        if visitor.records is None:
+            visitor.folder = self.scratch.folder()
+            visitor.records = self.engine.records(visitor.eraser, visitor.folder)
+            if visitor.closed:  # left meanwhile
+                visitor.discard()
+                raise CancelledError(texts.SESSION_OVER)
+        return visitor.records
+
+    def holder(self, visitor: Visitor) -> Visitor:
+        """Return whoever the visitor's model belongs to: the visitor, or all of them together."""
+        return self.base if self.shared else visitor
+
+    def done(self, visitor: Visitor, request: Request, report: Any, correct: np.ndarray | None) -> None:
+        """Take up a finished request; called where it ran, for the page may be gone by now. A kept model has changed for all."""
+        holder = self.holder(visitor)
+        holder.requests.append(request)
+        holder.report, holder.correct = report, correct
+        if self.shared:
+            self._erase(request.rows)
+            for other in list(self._visitors.values()):
+                self._caught_up(other)
+
+    def _erase(self, rows: tuple[int, ...]) -> None:
+        """Let go of the lab's own copies of images that a kept model has forgotten."""
+        self.samples = _without_content(self.samples, rows)
+        self.row_of = {sample: row for row, sample in enumerate(self.samples.ids)}
+        if self.points is not None:
+            _blur_points(self.points, rows)
 
     def leave(self, token: str | None) -> None:
         """Forget a visitor whose page is gone."""
@@ -232,13 +330,14 @@ class Lab:
         for token in list(self._visitors):
             self.leave(token)
         self.engine.close()
+        self.scratch.close()
 
     def find(self, token: Any) -> Visitor | None:
         """Return the visitor of a token, or None."""
         visitor = self._visitors.get(token) if isinstance(token, str) else None
         if visitor is not None:
             visitor.seen = time.monotonic()
-        return visitor
+        return self._caught_up(visitor) if visitor is not None and self.shared else visitor
 
     def find_page(self, page: str | None) -> Visitor | None:
         """Return the visitor of a page (Gradio's session), or None."""
@@ -285,6 +384,29 @@ def _public_points(layout: np.ndarray, folder: Path) -> Path:
             old.unlink(missing_ok=True)
     path.write_bytes(np.ascontiguousarray(layout, "<f4").tobytes())
     return path
+
+
+def _blur_points(path: Path, rows) -> None:
+    """Move forgotten images to the middle of the map's file; where they lay told what they looked like."""
+    places = np.fromfile(path, "<f4").reshape(-1, 2)
+    places[list(rows)] = 0.5
+    part = path.with_suffix(".part")
+    part.write_bytes(places.tobytes())
+    part.replace(path)
+
+
+def _without_content(samples: Samples, rows) -> Samples:
+    """Return the samples with nothing left of some rows: black pixels, the first class, no subject, no digest."""
+    gone = set(rows)
+    images, labels = samples.images.copy(), samples.labels.copy()
+    images[list(gone)], labels[list(gone)] = 0, 0
+    ids = tuple(f"forgotten-{r}" if r in gone else i for r, i in enumerate(samples.ids))
+    subjects = samples.subjects and tuple("" if r in gone else s for r, s in enumerate(samples.subjects))
+    return Samples(images, labels, samples.classes, ids, subjects)
+
+
+def _kept_measurement(found: tuple[float, str, int] | None) -> Measurement | None:
+    return Measurement(*found, here=False) if found else None
 
 
 def _measurement(eraser: Any, workspace: Path) -> Measurement | None:

@@ -120,7 +120,7 @@ TAB_RESULT, TAB_CLUSTERS, TAB_PROOF, TAB_LEDGER, TAB_HOW, TAB_LESSON = "Result",
 LEAD_RESULT = "What forgetting cost, and what it did to the model."
 LEAD_CLUSTERS = "Every cluster has its own small prompt and classifier, so a request retrains only the clusters it touches."
 LEAD_PROOF = "A model has a fingerprint, its root. If forgetting is exact, it equals that of a model that never saw the pictures."
-LEAD_LEDGER = "Your requests so far, in order, and what they cost together."
+LEAD_LEDGER = "Every request so far, what it cost, and its receipt: keep it, and check later that nothing was rewritten."
 LEAD_LESSON = "Five short steps. Predict first: your answer reveals what happens."
 PRINT = "Print as a worksheet"
 SHEET_TITLE, SHEET_NAME, SHEET_DATE, SHEET_WHY = "LMEraser Lab: worksheet", "Name", "Date", "Why do you think so?"
@@ -137,7 +137,7 @@ RUN_FULL_INFO = (
     "Trains a new model from nothing on what remains. It measures full retraining on this machine and is the clean room of the proof."
 )
 STOP_FULL = "Stop"
-DOWNLOAD_JSON, DOWNLOAD_CSV = "Results as JSON", "Results as CSV"
+DOWNLOADS = {"one": ("Results as JSON", "Results as CSV"), "all": ("All requests as JSON", "All requests as CSV")}
 
 ACCURACY = {"test": "Test images", "retained": "Retained images", "forgotten": "Forgotten images"}
 ACCURACY_INFO = {
@@ -165,7 +165,6 @@ VERDICTS = {
     "open": (PROOF_OPEN, PROOF_OPEN_INFO),
 }
 
-LEDGER_HEAD = ("#", "Images", "Clusters retrained", "Samples retrained", "Seconds", "Root after")
 CLUSTERS_HEAD = ("Cluster", "Images", "Most frequent class", "Training loss", "State")
 STATE_SAME, STATE_NEW = "unchanged", "retrained"
 
@@ -392,3 +391,131 @@ def lesson(clusters: int, samples: int, full: float | None) -> list[dict]:
             "reveal": "A good model is right about pictures it never saw. The proof is the root: it equals that of a model never shown it.",
         },
     ]
+
+
+# --- ledger, receipts, report, workspace ------------------------------------------------------------------------------
+
+LEDGER_HEAD = ("#", "Done", "Images", "Clusters retrained", "Sample passes", "Time", "Root after", "Receipt")
+LEDGER_NUMBERS = (0, 2, 3, 4, 5)
+RECEIPT = "Download"
+CHECK, STOP_CHECK = "Check the chain", "Stop"
+CHECKING = "Following every row and receipt, and making every state's digest anew"
+REPLAYING = "Starting a clean process"
+CHECK_STOPPED = "Stopped. Nothing was changed."
+CHECK_GOOD, CHECK_BAD = "Everything holds", "Something was altered"
+CHECK_INFO = (
+    "The check follows the chain of receipts and makes every state's digest anew. "
+    "A replay trains the last request's result from nothing, in another process."
+)
+CHECK_FILE = "Check a receipt file"
+CHECK_FILE_INFO = "One receipt, or all as one file. It is read once and stored nowhere."
+FILE_GOOD, FILE_BROKEN, FILE_REFUSED = "The receipts are intact", "Broken: not as it was handed out", "This file cannot be checked"
+REPORT = "Report as HTML"
+REPORT_FORGOTTEN, REPORT_ACCURACY, REPORT_TIME = "What was forgotten", "Accuracy, before and after", "Time"
+REPORT_PROOF, REPORT_ALL, REPORT_RECEIPTS = "Proof", "All requests", "Receipts"
+REPORT_MACHINE = "Seed, versions, hardware"
+REPORT_IMAGES, REPORT_NUMBERS, REPORT_COPIES = "Images", "Their numbers on the map", "Identical copies that stay"
+REPORT_CLUSTERS, REPORT_UNTOUCHED, REPORT_SAMPLES = "Clusters retrained", "Untouched clusters", "Samples retrained"
+REPORT_ACCURACY_HEAD = ("Images", "Before", "After", "How many")
+REPORT_CLASS_HEAD = ("Class (test images)", "Before", "After")
+REPORT_ALL_HEAD = ("#", "Images", "Clusters retrained", "Sample passes", "Time", "Root after")
+REPORT_MODEL, REPORT_SEED, REPORT_BACKBONE = "Model", "Seed", "Frozen weights (SHA-256)"
+REPORT_VERSION, REPORT_HARDWARE = "Version:", "Hardware:"
+REPORT_LIMITS = (
+    "The proof holds for this kind of device and these versions. It says nothing of copies elsewhere, of what was seen in the model's "
+    "answers before, or of someone who compares answers before and after."
+)
+REPORT_RECEIPTS_INFO = "Each receipt holds the hash of the one before. Save one as a file, and the page's Ledger tab checks it."
+CHART_REQUESTS = "Seconds of each request"
+TOO_MANY_ROWS = "{:,} rows were given; the model was made of {:,} images. Name each once."
+MODEL_CHANGED = "Another visitor's request changed the model meanwhile. The preview is new: look at it, then press Forget again."
+FOR_GOOD = "This model is kept in a workspace, where forgetting is for good. There is no way to start over."
+
+
+def kept(folder: str) -> str:
+    """Return the line that says whose model a page with a workspace changes."""
+    return f"This page changes the model kept in {folder}, for everyone who uses it. Forgetting is for good: there is no starting over."
+
+
+def of(part: int, whole: int) -> str:
+    """Return "3 of 67"."""
+    return f"{part:,} of {whole:,}"
+
+
+def receipt_label(request: int) -> str:
+    """Return a receipt link's full name."""
+    return f"Download the receipt of request {request:,}"
+
+
+def all_receipts(n: int) -> str:
+    """Return the words of the link to all receipts."""
+    return f"All {n:,} receipts as one file" if n > 1 else "The receipts as one file"
+
+
+def withdrawn(n: int) -> str:
+    """Return how many requests were cancelled, if any."""
+    return f"{count(n, 'request was', 'requests were')} cancelled; the numbers skip {'it' if n == 1 else 'them'}." if n else ""
+
+
+def replay_button(request: int | None) -> str:
+    """Return the words of the button that replays the last request."""
+    return f"Replay request {request:,}" if request else "Replay the last request"
+
+
+def replay_title(request: int, good: bool) -> str:
+    """Return a replay's verdict."""
+    return f"Request {request:,} replayed: {'equal, bit for bit' if good else 'not equal'}"
+
+
+def replayed(root: str, taken: float) -> str:
+    """Return what a replay did."""
+    return f"A clean process trained for {seconds(taken)} on what remains. Its model has the same root, {root[:12]}…"
+
+
+def verified(report: dict) -> list[str]:
+    """Return what a check that found nothing wrong has looked at."""
+    return [
+        f"Chain intact: {count(report['receipts'], 'receipt')}, each following from the one before.",
+        f"Ledger intact: {count(report['rows'], 'row')}, none altered, added or taken away.",
+        f"Store intact: {count(report['states'], 'state')}, every digest recomputed; together they give the recorded root, "
+        f"{report['root'][:12]}…",
+        f"{count(report['samples'], 'sample')} in the model, as recorded.",
+    ]
+
+
+def report_title(images: int) -> str:
+    """Return the report's title."""
+    return f"{count(images, 'image')} forgotten"
+
+
+def report_lead(model: str, written: str) -> str:
+    """Return the line under the report's title."""
+    return f"{TITLE}, {model}. Written {written}. It holds numbers only: no picture, no name."
+
+
+def receipt_title(request: int) -> str:
+    """Return a receipt's heading."""
+    return f"Receipt of request {request:,}"
+
+
+def more_problems(n: int) -> str:
+    """Return the line that stands for what is not listed."""
+    return f"and {n:,} more"
+
+
+def receipts_too_large(size: int, most: int) -> str:
+    """Return why a file was not read."""
+    return f"It has {size:,} bytes; receipts have at most {most:,}. Choose a file as it was handed out."
+
+
+def file_intact(n: int, last: int, root: str) -> str:
+    """Return what a good receipt file holds."""
+    which = f"{count(n, 'receipt')}, in an unbroken chain up to request {last:,}" if n > 1 else f"Receipt {last:,}, unaltered"
+    return f"{which}. The model then had root {root[:12]}…"
+
+
+def file_known(known: int, n: int) -> str:
+    """Return how many of a file's receipts this page's ledger holds."""
+    if known == n:
+        return "This page's own ledger holds the same." if n == 1 else "This page's own ledger holds the very same ones."
+    return f"{known:,} of {n:,} are in this page's own ledger; the others come from elsewhere."

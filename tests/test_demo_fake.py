@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from core.errors import CancelledError
+from core.ledger import Ledger
+from core.receipts import Receipt, check_chain, commit_to, keys_digest
 from core.types import ClusterState, ForgetPlan, Outcome, Partition, Progress, Samples, Seconds
 
 CLUSTERS = 6
@@ -146,8 +148,57 @@ class FakeEngine:
     def facts(self):
         return {"processor": "fake"}
 
+    def records(self, eraser, folder):
+        return FakeRecords(eraser, Ledger(folder / "ledger.sqlite"))
+
+    def first_fit(self):
+        return None
+
     def close(self):
         pass
+
+
+class FakeRecords:
+    """A real ledger's file and real receipts for a fake model."""
+
+    def __init__(self, eraser, ledger):
+        self.eraser, self.ledger, self.given = eraser, ledger, []
+
+    def forget(self, plan, progress=None, cancel=None):
+        self.eraser.forget(plan, progress=progress, cancel=cancel)
+        receipt = fake_receipt(len(self.given) + 1, plan, self.eraser.outcome_)
+        self.given.append(receipt.after(self.given[-1] if self.given else None))
+        return self.given[-1]
+
+    def receipts(self):
+        return tuple(self.given)
+
+    def withdrawn(self):
+        return 0
+
+    def verify(self):
+        problems = list(check_chain(self.given))
+        counts = {"receipts": len(self.given), "rows": 4, "states": CLUSTERS, "samples": len(self.eraser.samples_)}
+        return {"equal": not problems, "problems": problems, "root": self.eraser.root_, **counts}
+
+    def replay(self, request, progress=None, cancel=None):
+        control, _ = self.eraser.full_retraining(progress, cancel)
+        problems = [] if control.root_ == self.eraser.root_ else ["other root"]
+        return {"request": request, "ran": True, "clean_room": control.root_, "seconds": {"train": 0.6}, "problems": problems}
+
+    def close(self):
+        self.ledger.close()
+
+
+def fake_receipt(number, plan, outcome):
+    when = "2026-01-01T00:00:00.000+00:00"
+    return Receipt(
+        request=number, accepted=when, committed=when, commitments=commit_to(b"x" * 16, plan.ids), root_before=plan.root,
+        root_after=outcome.root_after, affected=(), retrained=plan.retrain, untouched=len(plan.untouched),
+        untouched_digest=keys_digest(plan.untouched), samples=outcome.samples, sample_passes=outcome.sample_passes,
+        seconds={"train": outcome.seconds.train, "total": outcome.seconds.total}, resumed=False, versions={"torch": "0"},
+        hardware={"processor": "fake"}, backbone="0" * 64,
+    )  # fmt: skip
 
 
 def test_the_fake_forgets_like_the_real_engine():

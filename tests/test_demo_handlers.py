@@ -1,8 +1,10 @@
 """Handlers on a fake engine: a visitor's whole journey without a browser, and what goes wrong on the way."""
 
 import asyncio
+import base64
 import copy
 import json
+import re
 import time
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from demo.api import Api
 from demo.build import build_demo
 from demo.handlers import Handlers
 from demo.jobs import Jobs
+from demo.limits import TooOftenError
 from demo.rows import parse_numbers, ranges
 from demo.session import Lab
 from tests.test_demo_fake import FakeEngine, fake_samples
@@ -23,7 +26,8 @@ def lab(tmp_path):
     samples = fake_samples()
     lab = Lab(FakeEngine(samples), samples, tmp_path)
     lab.start().join()
-    return lab
+    yield lab
+    lab.close()
 
 
 @pytest.fixture
@@ -269,3 +273,30 @@ def test_gradio_cannot_copy_the_lab_by_way_of_a_component(lab):
         copy.deepcopy(asyncio.run(config()))
     finally:
         del lab.__class__.__deepcopy__
+
+
+def test_the_api_refuses_more_rows_than_there_are_and_calls_without_end(lab, handlers):
+    api = Api(handlers)
+    session = api.open()["session"]
+    with pytest.raises(InputError, match="61 rows were given"):
+        api.plan(session, [1] * 61)
+    lab.find(session).calls.most = 2
+    api.result(session)
+    with pytest.raises(TooOftenError, match="Try again"):
+        api.result(session)
+
+
+def test_results_hold_seed_versions_hardware_and_all_requests(lab, handlers):
+    visitor = lab.enter()
+    for row in (1, 2):
+        handlers.select(visitor.token, [row])
+        html = last(handlers.forget(visitor.token))[-1]["result"]
+    read = lambda name: base64.b64decode(re.search(rf'download="{name}" href="[^,]+,([^"]+)"', html)[1]).decode()  # noqa: E731
+    one, everything = json.loads(read("lmeraser-result.json")), json.loads(read("lmeraser-results.json"))
+    assert [r["request"] for r in everything] == [1, 2]
+    assert one == everything[1]
+    assert one["seed"] and one["versions"] == {"torch": "0"} and one["machine"] == {"processor": "fake"}
+    lines = read("lmeraser-results.csv").splitlines()
+    assert lines[0] == "request,measure,before,after,unit"
+    for part in ("1,accuracy test", "2,accuracy test", "2,seed,", "2,version torch,,0", "2,hardware processor,,fake"):
+        assert any(line.startswith(part) for line in lines), part

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from core.errors import DataError
-from core.receipts import Receipt, check_chain, commit_to, keys_digest, opens
+from core.receipts import MOST_BYTES, Receipt, check_chain, commit_to, keys_digest, opens, read_receipts
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 SALT = bytes(32)
@@ -104,3 +104,31 @@ def test_malformed_receipts_are_refused_with_the_projects_own_error():
         if data != whole:
             with pytest.raises(DataError):
                 Receipt.from_json(data)
+
+
+def test_a_file_of_receipts_is_read_whole_or_one_by_one():
+    receipts = chain(3)
+    found = read_receipts(json.dumps([r.to_json() for r in receipts]))
+    assert (found.receipts, found.problems) == (tuple(receipts), ())
+    single = read_receipts(json.dumps(receipts[2].to_json()).encode())
+    assert (single.receipts, single.problems) == ((receipts[2],), ())
+
+
+def test_a_tampered_file_names_the_entry_and_the_break():
+    entries = [r.to_json() for r in chain(3)]
+    entries[1]["samples"] = 999
+    problems = read_receipts(json.dumps(entries)).problems
+    assert problems[0].startswith("Entry 2: Receipt 2 says hash")
+    assert "receipt 3 follows" in problems[1]
+    assert "receipt 2 follows" in read_receipts(json.dumps([r.to_json() for r in chain(3)][1:])).problems[0]
+
+
+@pytest.mark.parametrize("text", ["", "no", "3", "[]", "{}", "null", "[" * 100_000])
+def test_what_holds_no_receipts_is_refused(text):
+    with pytest.raises(DataError):
+        read_receipts(text)
+
+
+def test_a_file_that_is_too_large_is_not_parsed():
+    with pytest.raises(DataError, match="at most 8,388,608"):
+        read_receipts(b" " * (MOST_BYTES + 1))

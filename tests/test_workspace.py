@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import tiny_config
 
-from core import sample_files, verify
+from core import recorder, sample_files, verify
 from core import workspace as workspace_module
 from core.cleanroom import CleanRoomJob, CleanRoomResult, train_from_scratch
 from core.eraser import LMEraser
@@ -345,7 +345,7 @@ def test_other_libraries_make_another_model_which_is_recorded(root, few, monkeyp
         from core import train
 
         real = train.environment
-        for module in (train, workspace_module):
+        for module in (train, workspace_module, recorder):
             patch.setattr(module, "environment", lambda device: {**real(device), "torch": "99"})
         report = verify_workspace(root)
         assert "other torch" in report["problems"][0]
@@ -407,7 +407,8 @@ def test_verify_finds_an_altered_ledger(root, few):
 
 def test_only_the_last_request_can_be_replayed(root, few, monkeypatch):
     job = lambda eraser, workers: CleanRoomJob(eraser.samples_, eraser.config_, eraser.backbone_.spec, "cpu", workers)  # noqa: E731
-    monkeypatch.setattr(verify, "clean_room", lambda *model: train_from_scratch(job(*model)))  # the process: test_exactness, test_cli
+    here = lambda eraser, workers, *_: train_from_scratch(job(eraser, workers))  # noqa: E731
+    monkeypatch.setattr(verify, "clean_room", here)  # another process: test_exactness, test_cli
     with Workspace.open(root) as workspace:
         workspace.forget(few.ids[:1])
         workspace.forget(few.ids[1:2])

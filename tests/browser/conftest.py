@@ -26,7 +26,7 @@ def missing(reason: str):
     pytest.skip(reason)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is open, Playwright's event loop counts as running, which tests with their own would not survive
 def browser():
     try:
         from playwright.sync_api import sync_playwright
@@ -42,15 +42,15 @@ def browser():
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    workspace = tmp_path_factory.mktemp("workspace")
+    cache = tmp_path_factory.mktemp("cache")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), "--workspace", str(workspace)]
-    with (workspace / "app.log").open("w") as log:
+    command = [sys.executable, "app.py", "--port", str(port), "--cache", str(cache)]
+    with (cache / "app.log").open("w") as log:
         app = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
     try:
-        yield wait_for(f"http://127.0.0.1:{port}/", app, workspace / "app.log")
+        yield wait_for(f"http://127.0.0.1:{port}/", app, cache / "app.log")
     finally:
         app.terminate()
         app.wait(20)
