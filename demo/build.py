@@ -62,9 +62,21 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
     for tab in ("result", "proof"):
         on(parts[f"full_{tab}"].click, handlers.full, [visitor], concurrency_limit=None)
+    _wire_studies(on, handlers, parts)
     for name in ("cancel", "stop_result", "stop_proof"):
         on(parts[name].click, handlers.cancel, [visitor], concurrency_limit=None)
     on(parts["start_over"].click, handlers.start_over, [visitor])
+
+
+def _wire_studies(on: Callable, handlers: Handlers, parts: dict) -> None:
+    visitor, comparisons, membership = parts["visitor"], handlers.comparisons, handlers.membership
+    on(parts["methods_run"].click, comparisons.run, [visitor, parts["methods_pick"]], concurrency_limit=None)
+    on(parts["methods_stop"].click, comparisons.stop, [visitor], concurrency_limit=None)
+    on(parts["methods_tab"].select, comparisons.opened, [visitor])
+    on(parts["tray"].change, comparisons.follow, [visitor], trigger_mode="always_last")
+    on(parts["audit_run"].click, membership.run, [visitor], concurrency_limit=None)
+    on(parts["audit_stop"].click, membership.stop, [visitor], concurrency_limit=None)
+    on(parts["cluster_pick"].input, handlers.pictures.choose, [visitor, parts["cluster_pick"]])
 
 
 def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: dict, **kwargs) -> None:

@@ -17,10 +17,14 @@ import numpy as np
 
 from core.errors import CancelledError, InputError
 from core.types import ProgressCallback
-from demo import charts, exports, markup, texts
+from demo import charts, exports, markup, odds, texts
+from demo.comparisons import Comparisons
 from demo.jobs import Finished, Jobs, Waiting
+from demo.membership import Membership
+from demo.prompt_pictures import PromptPictures
 from demo.scatter import Marks, Paint, Scheme
 from demo.session import FullRun, Lab, Request, Visitor, progress_of
+from demo.witness import complete_odds, portraits, witness
 
 Updates = dict[str, Any]
 TABLE_MOST = 200
@@ -31,6 +35,7 @@ class Handlers:
 
     def __init__(self, lab: Lab, jobs: Jobs):
         self.lab, self.jobs = lab, jobs
+        self.comparisons, self.membership, self.pictures = Comparisons(lab, jobs), Membership(lab, jobs), PromptPictures(lab)
 
     # --- arriving -------------------------------------------------------------------------------------------------
 
@@ -141,12 +146,13 @@ class Handlers:
         if visitor.plan is None:
             raise InputError(texts.NOTHING_SELECTED)
         plan, rows = visitor.plan, visitor.selection
+        visitor.end_study()
         job = visitor.job = self.jobs.submit(lambda send, cancel: self._forget(visitor, rows, plan, progress_of(send), cancel))
         yield self._busy(visitor)
         try:
             async for event in self.jobs.follow(job):
                 if isinstance(event, Finished):
-                    visitor.requests.append(event.result)
+                    visitor.done(event.result)
                     visitor.selection, visitor.plan, visitor.fresh = (), None, rows
                 else:
                     yield {"plan": self._working(visitor, event)}
@@ -169,10 +175,12 @@ class Handlers:
         kept = {key: eraser.states_[key].digest for key in plan.untouched}
         correct = self._correct(visitor)
         before = engine.evaluate(eraser, forgotten) if correct is None else engine.before(visitor.report, correct, gone)
+        notes = witness(engine, eraser, plan, rows)
         outcome = eraser.forget(plan, progress=progress, cancel=cancel)
         visitor.report, visitor.correct = engine.evaluate(eraser, forgotten), None if correct is None else correct[~gone]
         same = sum(eraser.states_[key].digest == digest for key, digest in kept.items())
-        return Request(tuple(rows), summary, outcome, before, visitor.report, (same, len(kept)))
+        seen = {"reach": notes.reach, "odds": notes.odds, "portraits": portraits(engine, eraser, notes)}
+        return Request(tuple(rows), summary, outcome, before, visitor.report, (same, len(kept)), **seen)
 
     def _correct(self, visitor: Visitor) -> np.ndarray | None:
         """Return which samples the model classifies correctly, found anew only if the model has changed."""
@@ -182,10 +190,14 @@ class Handlers:
         return visitor.correct
 
     async def _recolored(self, visitor: Visitor) -> AsyncIterator[Updates]:
-        """Bring the map's right-or-wrong colors up to date, after the result is already on the page."""
-        async for event in self.jobs.follow(self.jobs.submit(lambda send, cancel: self._correct(visitor))):
+        """Bring the map's right-or-wrong colors and the probability card up to date, after the result is already on the page."""
+        async for event in self.jobs.follow(self.jobs.submit(lambda send, cancel: self._asked_again(visitor))):
             if isinstance(event, Finished) and not visitor.job and visitor.eraser is not None:
-                yield {"map": gr.update(paint=await asyncio.to_thread(self._paint, visitor))}
+                yield {"map": gr.update(paint=await asyncio.to_thread(self._paint, visitor)), **odds.show(self.lab, visitor)}
+
+    def _asked_again(self, visitor: Visitor) -> None:
+        complete_odds(self.lab, visitor)
+        self._correct(visitor)
 
     async def full(self, token: str | None) -> AsyncIterator[Updates]:
         """Retrain from nothing on what remains: measures full retraining and gives the proof of the last request."""
@@ -237,10 +249,7 @@ class Handlers:
         return visitor
 
     def _free(self, token: str | None) -> Visitor:
-        visitor = self.lab.ready(self.lab.find(token))
-        if visitor.job:
-            raise InputError(texts.BUSY)
-        return visitor
+        return self.lab.free(token)
 
     # --- showing --------------------------------------------------------------------------------------------------
 
@@ -368,7 +377,12 @@ class Handlers:
         last = visitor.requests[-1] if visitor.requests else None
         shown = {f"row_{tab}": gr.update(visible=last is not None) for tab in ("result", "proof")}
         notes = {f"full_{tab}": gr.update(interactive=last is not None) for tab in ("result", "proof")}
-        return shown | notes | self._result(last) | {"proof": self._proof(last), "ledger": self._ledger(visitor)} | self._clusters(visitor)
+        told = {"proof": self._proof(last), "ledger": self._ledger(visitor)}
+        return shown | notes | self._result(last) | told | self._clusters(visitor) | self._studies(visitor)
+
+    def _studies(self, visitor: Visitor) -> Updates:
+        shown = (self.comparisons.show(visitor), self.membership.show(visitor), self.pictures.show(visitor), odds.show(self.lab, visitor))
+        return {name: value for part in shown for name, value in part.items()}
 
     def _full_seconds(self, request: Request) -> float | None:
         if request.full:
