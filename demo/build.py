@@ -85,7 +85,7 @@ def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: 
 
 def _wired(handler: Callable, parts: dict) -> Callable:
     """Return the handler for Gradio: names become components, the engine's own errors become `gr.Error`."""
-    named = lambda updates: {parts[name]: value for name, value in updates.items()}  # noqa: E731
+    named = lambda updates: {parts[name]: value for name, value in updates.items()} or gr.skip()  # noqa: E731
 
     @functools.wraps(handler)
     async def generating(*args):

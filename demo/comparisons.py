@@ -5,6 +5,7 @@ Figures come from `core.bench_unlearn` and `core.reach`; every one of them is me
 
 from __future__ import annotations
 
+import datetime
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
@@ -40,22 +41,23 @@ class Comparisons:
         """Put the last request to the chosen methods; a row appears as each finishes."""
         visitor, request = begin(self.lab, token)
         names = [name for name in texts.METHODS if name == ALWAYS or name in chosen]
-        rows: tuple[dict, ...] = ()
         visitor.amend(request, compared=())
         yield self._busy(names)
         try:
             async for event in study(self.jobs, visitor, lambda send, cancel: self._answers(visitor, request, names, send, cancel)):
-                if isinstance(event, Answered):
-                    rows = event.rows
-                    visitor.amend(request, compared=rows)
-                    yield {"methods_table": self._table(rows, names[len(rows) :]), **self._chart(rows)}
-                elif not isinstance(event, Finished):
-                    yield {"methods_note": _said(event, names)}
+                if visitor.at(request) and not isinstance(event, Finished):
+                    yield self._happened(visitor, request, names, event)
             yield self.show(visitor)
         except Exception as error:  # whatever it was, the tab comes to rest first
-            yield self.show(visitor) | ({"methods_note": markup.note(texts.COMPARE_STOPPED)} if visitor.requests else {})
+            yield self.show(visitor) | ({"methods_note": markup.note(texts.COMPARE_STOPPED)} if visitor.at(request) else {})
             if not isinstance(error, CancelledError):
                 raise
+
+    def _happened(self, visitor: Visitor, request: Request, names: list[str], event: Any) -> Updates:
+        if not isinstance(event, Answered):
+            return {"methods_note": _said(event, names)}
+        visitor.amend(request, compared=event.rows, compared_at=f"{datetime.datetime.now().astimezone():%d %B %Y, %H:%M %Z}")
+        return {"methods_table": self._table(visitor, names[len(event.rows) :]), **self._chart(event.rows)}
 
     def _answers(self, visitor: Visitor, request: Request, names: list[str], send: Callable, cancel: threading.Event) -> None:
         report = progress_of(send)
@@ -90,7 +92,7 @@ class Comparisons:
             "methods_stop": gr.update(interactive=busy),
             "methods_pick": gr.update(interactive=not busy),
             "methods_note": markup.note(texts.COMPARE_INFO if request else texts.COMPARE_NONE),
-            "methods_table": self._table(rows, ()) if rows else markup.empty(texts.EMPTY_METHODS),
+            "methods_table": self._table(visitor, ()) if rows else markup.empty(texts.EMPTY_METHODS),
             **self._chart(rows),
             **self._reach(visitor),
         }
@@ -101,13 +103,13 @@ class Comparisons:
             "methods_stop": gr.update(interactive=True),
             "methods_pick": gr.update(interactive=False),
             "methods_note": _said(Waiting(0), names),
-            "methods_table": self._table((), names),
+            "methods_table": markup_methods.comparison((), names, ""),
             "methods_chart": gr.update(visible=False),
         }
 
-    def _table(self, rows: Sequence[dict], waiting: Sequence[str]) -> str:
-        badge = texts.compare_badge(self.lab.engine.facts()) if rows else ""
-        return markup_methods.comparison(rows, waiting, badge)
+    def _table(self, visitor: Visitor, waiting: Sequence[str]) -> str:
+        request = visitor.requests[-1]
+        return markup_methods.comparison(request.compared, waiting, texts.compare_badge(self.lab.engine.facts(), request.compared_at))
 
     def _chart(self, rows: Sequence[dict]) -> Updates:
         return {"methods_chart": gr.update(value=charts.methods(rows), visible=True) if len(rows) > 1 else gr.update(visible=False)}

@@ -34,11 +34,11 @@ class Membership:
             async for event in study(self.jobs, visitor, lambda send, cancel: self._audit(visitor, request, progress_of(send), cancel)):
                 if isinstance(event, Finished):
                     visitor.amend(request, audit=event.result)
-                else:
+                elif visitor.at(request):
                     yield {"audit_note": _said(event)}
             yield self.show(visitor)
         except Exception as error:  # whatever it was, the tab comes to rest first
-            yield self.show(visitor) | ({"audit_note": markup.note(texts.AUDIT_STOPPED)} if visitor.requests else {})
+            yield self.show(visitor) | ({"audit_note": markup.note(texts.AUDIT_STOPPED)} if visitor.at(request) else {})
             if not isinstance(error, CancelledError):
                 raise
 

@@ -130,6 +130,7 @@ class Request:
     odds: Odds | None = None
     portraits: dict[str, Portrait] = field(default_factory=dict)  # by key of the cluster afterwards
     compared: tuple[dict, ...] = ()  # rows of core.bench_unlearn, one a method
+    compared_at: str = ""  # when, for people
     audit: dict[str, Any] | None = None  # record of core.audit
 
     def bare(self) -> Request:
@@ -173,8 +174,12 @@ class Visitor:
 
     def amend(self, request: Request, **changes: Any) -> None:
         """Add to what is known of a request, unless another one has followed it."""
-        if self.requests and self.requests[-1].outcome is request.outcome:
+        if self.at(request):
             self.requests[-1] = replace(self.requests[-1], **changes)
+
+    def at(self, request: Request) -> bool:
+        """Whether a request is still the last one."""
+        return bool(self.requests) and self.requests[-1].outcome is request.outcome
 
     def end_study(self) -> None:
         """Stop the study, if one runs, and take no more notice of it."""

@@ -441,10 +441,10 @@ def method_cells(row: dict) -> list[tuple[str, str]]:
     return [(seconds(row["seconds"]["total"]), longer), (f"{row['sample_passes']:,}", ""), *figures, (area, spread)]
 
 
-def compare_badge(facts: dict[str, str]) -> str:
-    """Return where the comparison was measured."""
-    machine = ", ".join(str(v) for k, v in facts.items() if k in ("processor", "cpu", "device", "gpu"))
-    return f"Measured on this machine in this session{': ' + machine if machine else ''}"
+def compare_badge(facts: dict[str, str], when: str) -> str:
+    """Return where and when the comparison was measured."""
+    cores = f", {facts['cores']} cores" if "cores" in facts else ""
+    return f"Measured in this session on this machine ({facts['processor']}{cores}), {when}"
 
 
 def comparing(method: str, number: int, total: int, stage: str) -> str:

@@ -49,7 +49,7 @@ def test_a_row_appears_as_each_method_finishes_and_lmeraser_is_always_among_them
     assert [t.count("lm-awaited") for t in tables] == [3, 2, 1, 0, 0]
     assert [r["method"] for r in visitor.requests[-1].compared] == ["LMEraser", "SISA", "gradient ascent"]
     assert "2.0 × LMEraser" in merged["methods_table"]
-    assert "Measured on this machine in this session: fake" in merged["methods_table"]
+    assert "Measured in this session on this machine (fake)" in merged["methods_table"]
     assert merged["methods_run"]["interactive"]
     assert not merged["methods_stop"]["interactive"]
     assert merged["methods_chart"]["visible"]
