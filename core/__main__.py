@@ -276,6 +276,8 @@ def run_audit(args: argparse.Namespace, bar: Bar) -> dict:
 
     data, eraser, ids = request(args, bar)
     record = audit(eraser, ids, data.test, args.shadows, args.seed, bar)
+    if not args.json:
+        del record["scores"]  # one number a line for every sample
     bar.close()
     return {"dataset": data.name, **record}
 

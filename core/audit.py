@@ -44,6 +44,10 @@ class Scores:
     members: np.ndarray
     others: np.ndarray
 
+    def to_json(self) -> dict[str, list[float]]:
+        """Return the numbers alone, sorted, so that none can be told to be whose."""
+        return {name: np.sort(np.round(getattr(self, name), 4)).tolist() for name in ("members", "others")}
+
 
 @dataclass(frozen=True)
 class AttackResult:
@@ -80,10 +84,11 @@ def audit(
     `held_out` are samples of the same kind that the model never learned. The model itself is left as it is.
     """
     after = eraser.fork()
-    after.forget(ids, cancel=cancel)
-    control, _ = after.full_retraining(cancel=cancel)
+    after.forget(ids, _staged("request", progress), cancel)
+    control, _ = after.full_retraining(_staged("control", progress), cancel)
     models = {"before": eraser, "after": after, "control": control}
-    results = audit_models(eraser, models, ids, held_out, shadows, seed, progress, cancel)
+    scores = attack_scores(eraser, models, ids, held_out, shadows, seed, progress, cancel)
+    results = [result for attack, found in scores.items() for result in compare(attack, found, seed)]
     sensitive = {r.attack: r.verdict == DISTINGUISHABLE for r in results if r.model == "before"}
     return {
         "forgotten": len(eraser.samples_) - len(after.samples_),
@@ -92,7 +97,13 @@ def audit(
         "root": {name: model.root_ for name, model in models.items()},
         "sensitive": sensitive,  # whether the attack catches the model that kept the samples; if not, its other verdicts say little
         "results": [r.to_json() for r in results],
+        "scores": {attack: {name: s.to_json() for name, s in found.items()} for attack, found in scores.items()},
     }
+
+
+def _staged(stage: str, progress: ProgressCallback | None) -> ProgressCallback | None:
+    """Return a callback that passes reports on under another name: several trainings follow each other here."""
+    return progress and (lambda p: progress(replace(p, stage=stage)))
 
 
 def audit_models(
@@ -109,11 +120,25 @@ def audit_models(
 
     Raises InputError for a number of shadows out of range, or a model without prototypes; UnknownSampleError.
     """
+    scores = attack_scores(before, models, ids, held_out, shadows, seed, progress, cancel)
+    return [result for attack, found in scores.items() for result in compare(attack, found, seed)]
+
+
+def attack_scores(
+    before: LMEraser,
+    models: dict[str, LMEraser],
+    ids,
+    held_out: Samples,
+    shadows: int = 16,
+    seed: int = 0,
+    progress: ProgressCallback | None = None,
+    cancel: threading.Event | None = None,
+) -> dict[str, dict[str, Scores]]:
+    """Return the scores that each attack gives the samples under each model, by attack and model; raises as `audit_models`."""
     ratio = likelihood_ratio(before, models, ids, held_out, shadows, seed, progress, cancel)
     forgotten = before.samples_.take(before.samples_.rows(checked_ids(ids)))
     others = of_labels(held_out, forgotten)
-    loss = {name: loss_scores(model, forgotten, others) for name, model in models.items()}
-    return compare("likelihood ratio", ratio, seed) + compare("loss threshold", loss, seed)
+    return {"likelihood ratio": ratio, "loss threshold": {name: loss_scores(m, forgotten, others) for name, m in models.items()}}
 
 
 def of_labels(held_out: Samples, forgotten: Samples) -> Samples:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from core import watch
 from core.backbone import Backbone, load_backbone
 from core.derived import Derived
 from core.environment import reproducible
@@ -272,6 +273,7 @@ class WholeBackbone(Method):
         images, labels, passes = samples.images[order], torch.from_numpy(samples.labels[order]), 0
         for _ in range(self.config.epochs):
             for rows in torch.randperm(len(labels), generator=rng).split(self.config.batch_size):
+                watch.step(passes, self.config.epochs * len(labels))
                 logits = self.head_(self.model_.forward_pixels(self.model_.pixels(images[rows.numpy()])))
                 F.cross_entropy(logits, labels[rows].to(logits.device)).backward()
                 optimizer.step()
@@ -550,32 +552,50 @@ def build_methods(eraser: LMEraser, names=METHODS) -> list[Method]:
 
     SISA has as many shards as the eraser has clusters. The one prompt is trained once for all methods that start from it.
     """
+    check_methods(names)
+    fitted = FittedMethods(eraser)
+    return [fitted[name] for name in names]
+
+
+def check_methods(names) -> None:
+    """Raise InputError for a name that no method has."""
     if unknown := [n for n in names if n not in METHODS + SLOW]:
         raise InputError(f"method {unknown[0]!r} is not one of {', '.join(METHODS + SLOW)}.")
-    clusters = eraser.partition_.clusters
-    single = None
-    if any(n == "one prompt" or n in CHANGES for n in names):
-        single = LMEraser(one_prompt(eraser.config_, clusters), eraser.backbone_, executor=eraser.executor).fit(eraser.samples_)
-    return [_built(name, eraser, single) for name in names]
 
 
-def _built(name: str, eraser: LMEraser, single: LMEraser | None) -> Method:
-    if name == "LMEraser":
-        return Clusters(eraser.fork())
-    if name == "full refit":
-        return Refit(eraser.fork())
-    if name == "one prompt":
-        return Refit(single.fork(), name)
-    if name in CHANGES:
-        return Approximate(single.fork(), name, CHANGES[name])
-    if name == "SISA":
-        method = Sisa(eraser.config_, eraser.backbone_, eraser.executor, eraser.partition_.clusters)
-    elif name == "joint clusters":
-        method = JointClusters(eraser.config_, eraser.backbone_, eraser.executor)
-    else:
-        method = WholeBackbone(eraser.backbone_)
-    method.fit(eraser.samples_)
-    return method
+class FittedMethods:
+    """Methods on one fitted eraser's samples, each fitted when it is first asked for, by name. Fork before forgetting."""
+
+    def __init__(self, eraser: LMEraser):
+        self.eraser = eraser
+        self._known: dict[str, Method] = {}
+
+    def __getitem__(self, name: str) -> Method:
+        if name not in self._known:
+            self._known[name] = self._fitted(name)
+        return self._known[name]
+
+    def _fitted(self, name: str) -> Method:
+        if name == "LMEraser":
+            return Clusters(self.eraser.fork())
+        if name == "full refit":
+            return Refit(self.eraser.fork())
+        if name in CHANGES:
+            return Approximate(self["one prompt"].fork().eraser, name, CHANGES[name])
+        method = self._unfitted(name)
+        method.fit(self.eraser.samples_)
+        return method
+
+    def _unfitted(self, name: str) -> Method:
+        config, backbone, executor = self.eraser.config_, self.eraser.backbone_, self.eraser.executor
+        clusters = self.eraser.partition_.clusters
+        if name == "one prompt":
+            return Refit(LMEraser(one_prompt(config, clusters), backbone, executor=executor), name)
+        if name == "SISA":
+            return Sisa(config, backbone, executor, clusters)
+        if name == "joint clusters":
+            return JointClusters(config, backbone, executor)
+        return WholeBackbone(backbone)
 
 
 def cluster_job(key: str, inputs: Inputs, labels: np.ndarray, classes: int, backbone: Backbone, config: EraserConfig) -> ClusterJob:

@@ -7,24 +7,28 @@ prompt is the same.
 
 from __future__ import annotations
 
+import functools
+import threading
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from core.audit import AttackResult, Scores, compare, log_likelihood
-from core.baselines import METHODS, Method, Questions, build_methods
+from core.baselines import METHODS, FittedMethods, Method, Questions, build_methods, check_methods
 from core.bench import spread
 from core.environment import hardware
 from core.eraser import LMEraser
 from core.errors import InputError
 from core.metrics import score
 from core.types import Progress, ProgressCallback, Samples
+from core.watch import watching
 
 REQUESTS = ("1 random", "10 random", "100 random", "one class", "one subject", "one per cluster")
 RETAINED = 300  # retained samples that are scored, drawn at random
 REFERENCE = "full refit"
+TESTED = 1000  # test images that one request on its own is scored on
 
 
 def request_ids(name: str, eraser: LMEraser, seed: int = 0) -> tuple[str, ...] | None:
@@ -95,21 +99,84 @@ def _accuracy(proba: np.ndarray, samples: Samples) -> float | None:
 
 def _answer(built: list[Method], name: str, ids: tuple[str, ...], test: Questions, eraser: LMEraser, seed: int) -> list[dict]:
     """Put one request to all methods and return their rows; verdicts need a control among them, speed-ups full refit."""
-    samples = eraser.samples_
-    forgotten = Questions.prepared(eraser, samples.take(samples.rows(ids)))
-    kept = samples.without(ids)
-    drawn = np.random.default_rng(seed).permutation(len(kept))[:RETAINED]
-    retained = Questions.prepared(eraser, kept.take(np.sort(drawn)))
+    retained, forgotten = _asked(eraser, ids, seed)
     rows, scores = [], {}
     for method in built:
         row, scores[method.name] = _one(method.fork(), ids, test, retained, forgotten)
         rows.append({"request": name, "forgotten_samples": len(ids), **row})
-    reference = next((row for row in rows if row["method"] == REFERENCE), None)
-    for row, method in zip(rows, built, strict=True):
-        row["attack"] = _attack(method, scores, seed).to_json()
-        row["speedup"] = reference and reference["seconds"]["total"] / row["seconds"]["total"]
-        row["fewer_passes"] = reference and reference["sample_passes"] / max(1, row["sample_passes"])
-    return rows
+    return _compared(rows, built, scores, seed)
+
+
+def _asked(eraser: LMEraser, ids: tuple[str, ...], seed: int) -> tuple[Questions, Questions]:
+    """Return some samples that a request leaves in the model, and those that it takes out."""
+    kept = eraser.samples_.without(ids)
+    drawn = np.random.default_rng(seed).permutation(len(kept))[:RETAINED]
+    forgotten = eraser.samples_.take(eraser.samples_.rows(ids))
+    return Questions.prepared(eraser, kept.take(np.sort(drawn))), Questions.prepared(eraser, forgotten)
+
+
+def _compared(rows: list[dict], built: Sequence[Method], scores: dict[str, Scores], seed: int) -> list[dict]:
+    """Return rows of one request with what only the others' figures say: attack verdicts and speed-ups."""
+    found = {row["method"]: row["seconds"]["total"] for row in rows}
+    passes = next((row["sample_passes"] for row in rows if row["method"] == REFERENCE), None)
+    return [
+        {
+            **row,
+            "attack": _attack(method, scores, seed).to_json(),
+            "speedup": found[REFERENCE] / found[row["method"]] if REFERENCE in found else None,
+            "times_lmeraser": found[row["method"]] / found["LMEraser"] if "LMEraser" in found else None,
+            "fewer_passes": passes and passes / max(1, row["sample_passes"]),
+        }
+        for row, method in zip(rows, built, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class MethodProgress:
+    """How far one method is: `done` of `total` units while it is fitted (stage "fit") or forgets (stage "forget")."""
+
+    method: str
+    stage: str
+    done: int
+    total: int
+
+
+class Bench:
+    """Any request of one fitted model, put to any methods: on the samples as they were before it, each method fitted once.
+
+    `eraser` is left as it is. Accuracy is measured on at most `TESTED` test samples, those with the smallest digests.
+    """
+
+    def __init__(self, eraser: LMEraser, test: Samples):
+        self.eraser, self.methods = eraser, FittedMethods(eraser)
+        rows = sorted(range(len(test)), key=test.digests.__getitem__)[:TESTED]
+        self._test = functools.cache(lambda: Questions.prepared(eraser, test.take(np.array(rows, np.int64))))
+
+    def answers(
+        self,
+        names: Sequence[str],
+        ids: Sequence[str],
+        seed: int = 0,
+        progress: Callable[[MethodProgress], None] | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Iterator[list[dict]]:
+        """Put a request to one method after the other; after each, yield the rows so far, as `bench_unlearn` has them.
+
+        What a method must learn before it can forget is no part of its row, and is done once. A verdict appears when the method
+        that serves as control has answered. Raises InputError for an unknown method, UnknownSampleError, CancelledError.
+        """
+        check_methods(names)
+        ids, report = tuple(ids), progress or (lambda _: None)
+        retained, forgotten = _asked(self.eraser, ids, seed)
+        rows, built, scores = [], [], {}
+        for name in names:
+            with watching(lambda *n, name=name: report(MethodProgress(name, "fit", *n)), cancel):
+                method = self.methods[name].fork()
+            with watching(lambda *n, name=name: report(MethodProgress(name, "forget", *n)), cancel):
+                row, scores[name] = _one(method, ids, self._test(), retained, forgotten)
+            rows.append({"forgotten_samples": len(ids), **row})
+            built.append(method)
+            yield _compared(rows, built, scores, seed)
 
 
 def _one(method: Method, ids, test: Questions, retained: Questions, forgotten: Questions) -> tuple[dict, Scores]:

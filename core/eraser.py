@@ -265,6 +265,10 @@ class LMEraser:
         self._full_seconds = fresh.outcome_.seconds.total
         return fresh, fresh.outcome_
 
+    def expected_seconds(self, sizes) -> float:
+        """Return the seconds that training clusters of these sizes should take here, from how long this model's own states took."""
+        return self._predict_training(sizes)
+
     @property
     def config_(self) -> EraserConfig:
         self._fitted()

@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from core import watch
 from core.errors import CancelledError, InputError
 
 
@@ -54,9 +55,11 @@ class InlineExecutor(Executor):
 
     def map(self, function: Callable, jobs: Sequence, cancel: threading.Event | None = None) -> Iterator[tuple[int, Any]]:
         order = reversed(range(len(jobs))) if self.backwards else range(len(jobs))
-        for i in order:
+        for done, i in enumerate(order):
             check(cancel)
-            yield i, function(jobs[i])
+            with watch.job(done, len(jobs)):
+                result = function(jobs[i])
+            yield i, result
 
 
 class LocalExecutor(Executor):
@@ -104,6 +107,7 @@ class LocalExecutor(Executor):
         try:
             while todo or running:
                 check(cancel)
+                watch.step(len(jobs) - len(todo) - len(running), len(jobs))
                 while todo and len(running) < 2 * self.workers:  # a short queue, so that a cancel takes hold soon
                     i = todo.pop()
                     running[self._processes().submit(function, jobs[i])] = i

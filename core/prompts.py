@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import torch
 
 from core.backbone import Backbone
@@ -53,6 +54,13 @@ def pixel_mask(config: PromptConfig, backbone: Backbone) -> torch.Tensor:
         mask[:] = 1
         mask[:, config.size : -config.size, config.size : -config.size] = 0
     return mask
+
+
+def drawable(config: PromptConfig, backbone: Backbone, prompt: np.ndarray) -> np.ndarray:
+    """Return a cluster's prompt as what can be drawn: tokens as they are (p, dim), pixel prompts as offsets (s, s, 3), 0 off the mask."""
+    if config.kind == "tokens":
+        return prompt
+    return (prompt * pixel_mask(config, backbone).cpu().numpy()).transpose(1, 2, 0)
 
 
 def prompted(config: PromptConfig, backbone: Backbone, inputs: torch.Tensor) -> Callable:

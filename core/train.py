@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from core import watch
 from core.backbone import Backbone, BackboneSpec, load_backbone
 from core.environment import environment, reproducible
 from core.prompts import initial_prompt, prompted
@@ -68,7 +69,8 @@ def job_inputs(prompt: PromptConfig, backbone: Backbone, inputs: np.ndarray) -> 
 def batches(n: int, config: TrainConfig, rng: torch.Generator):
     """Yield `steps` index tensors: shuffled passes over n members, cut into batches of at most `batch_size`."""
     order, at, size = torch.randperm(n, generator=rng), 0, min(n, config.batch_size)
-    for _ in range(config.steps):
+    for done in range(config.steps):
+        watch.step(done, config.steps)
         if at + size > n:
             order, at = torch.randperm(n, generator=rng), 0
         yield order[at : at + size]

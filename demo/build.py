@@ -88,6 +88,7 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     on(parts["file"].click, handlers.receipts.check_file, [visitor], concurrency_limit=4)
     made = on(parts["report"].click, RequestReport(handlers).make, [visitor], concurrency_limit=2)
     made.success(None, js=panels.FETCH_JS, api_visibility="private")
+    _wire_studies(on, handlers, parts)
     for name in ("cancel", "stop_result", "stop_proof", "stop_ledger"):
         on(parts[name].click, handlers.cancel, [visitor], concurrency_limit=None)
     on(parts["start_over"].click, handlers.start_over, [visitor])
@@ -103,13 +104,24 @@ def _wire_selecting(selecting: Selecting, parts: dict) -> None:
         on(event, selecting.draw, [visitor, parts["count"], parts["seed"]])
 
 
+def _wire_studies(on: Callable, handlers: Handlers, parts: dict) -> None:
+    visitor, comparisons, membership = parts["visitor"], handlers.comparisons, handlers.membership
+    on(parts["methods_run"].click, comparisons.run, [visitor, parts["methods_pick"]], concurrency_limit=None)
+    on(parts["methods_stop"].click, comparisons.stop, [visitor], concurrency_limit=None)
+    on(parts["methods_tab"].select, comparisons.opened, [visitor])
+    on(parts["tray"].change, comparisons.follow, [visitor], trigger_mode="always_last")
+    on(parts["audit_run"].click, membership.run, [visitor], concurrency_limit=None)
+    on(parts["audit_stop"].click, membership.stop, [visitor], concurrency_limit=None)
+    on(parts["cluster_pick"].input, handlers.pictures.choose, [visitor, parts["cluster_pick"]])
+
+
 def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: dict, **kwargs) -> Dependency:
     return event(_wired(handler, parts), inputs, outputs, show_progress="hidden", api_visibility="private", **kwargs)
 
 
 def _wired(handler: Callable, parts: dict) -> Callable:
     """Return the handler for Gradio: names become components, the engine's own errors become `gr.Error`."""
-    named = lambda updates: {parts[name]: value for name, value in updates.items()}  # noqa: E731
+    named = lambda updates: {parts[name]: value for name, value in updates.items()} or gr.skip()  # noqa: E731
 
     @functools.wraps(handler)
     async def generating(*args):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -86,6 +87,53 @@ def class_changes(names: Sequence[str], changes: Sequence[float]) -> go.Figure:
     reach = max(1.0, *(abs(c) for c in changes)) * 1.35 if changes else 1.0
     figure = _framed(go.Figure(bars), texts.CHART_CLASSES, 260)
     return figure.update_yaxes(range=[-reach, reach]).update_xaxes(type="category", showgrid=False)
+
+
+def methods(rows: Sequence[dict]) -> go.Figure:
+    """Return one point a method: seconds for the request (log) against test accuracy in percent; hollow where nothing is guaranteed."""
+    order = sorted(rows, key=lambda r: r["seconds"]["total"])
+    own = [r["method"] == "LMEraser" for r in order]
+    points = go.Scatter(
+        x=[r["seconds"]["total"] for r in order],
+        y=[100 * r["accuracy"]["test"] for r in order],
+        mode="markers+text",
+        text=[texts.METHODS[r["method"]][0] for r in order],
+        textposition=[("top center", "bottom center")[i % 2] for i in range(len(order))],
+        cliponaxis=False,
+        marker={
+            "size": [15 if mine else 11 for mine in own],
+            "symbol": ["circle" if r["exact"] else "diamond-open" for r in order],
+            "color": [REQUEST if mine else FULL if r["exact"] else LOSS for mine, r in zip(own, order, strict=True)],
+            "line": {"width": 2, "color": [REQUEST if mine else FULL if r["exact"] else LOSS for mine, r in zip(own, order, strict=True)]},
+        },
+        customdata=[texts.seconds(r["seconds"]["total"]) for r in order],
+        hovertemplate="%{text}: %{customdata}, %{y:.1f} %<extra></extra>",
+    )
+    figure = _framed(go.Figure(points), texts.CHART_METHODS, 320)
+    low, high = min(points.x), max(points.x)
+    figure.update_xaxes(type="log", range=[math.log10(low / 3), math.log10(high * 3)], dtick=1, ticksuffix=" s")
+    worst, best = min(points.y), max(points.y)
+    gap = max(1.0, best - worst)
+    return figure.update_yaxes(range=[worst - 0.25 * gap, best + 0.25 * gap], ticksuffix=" %")
+
+
+def growth(grown: dict[str, Sequence[int]]) -> go.Figure:
+    """Return one line a clustering: how many clusters hold the first 1, 2, ... images of a request."""
+    styles = {"adaptive": (REQUEST, "solid"), "random": (LOSS, "dash"), "spread": (FULL, "dot")}
+    lines = [
+        go.Scatter(
+            x=list(range(1, len(counts) + 1)),
+            y=list(counts),
+            mode="lines",
+            name=texts.GROWN[name],
+            line={"color": styles[name][0], "dash": styles[name][1], "width": 2.5, "shape": "hv"},
+            hovertemplate=f"{texts.GROWN[name]}: %{{y}} of %{{x}}<extra></extra>",
+        )
+        for name, counts in grown.items()
+    ]
+    figure = _framed(go.Figure(lines), texts.CHART_GROWTH, 260)
+    figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.18, "x": 0, "xanchor": "left"})
+    return figure.update_yaxes(rangemode="tozero")
 
 
 def cluster_sizes(sizes: Sequence[int], touched: Sequence[bool]) -> go.Figure:

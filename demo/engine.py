@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from core.errors import DataError, InputError
 from core.executors import LocalExecutor
 from core.presets import preset as configured
 from core.scratch import Scratch
-from core.types import ProgressCallback, Samples
+from core.types import ForgetPlan, ProgressCallback, Samples
 from demo.kept import Kept
 from demo.records import Records
 from demo.session import Lab
 
+MOST_UNSEEN = 2000  # test images that stand for unseen ones in an audit
 MOST_JUDGED = 5000  # beyond it the map is not colored by right and wrong: asking every image takes minutes
 
 
@@ -95,6 +96,48 @@ class CoreEngine:
         """Return the report on a model from its own report and `correct`, with the rows `gone` (n,) bool counted apart."""
         score = lambda hits: replace(report.test, accuracy=float(hits.mean()), n=len(hits)) if len(hits) else None  # noqa: E731
         return replace(report, retained=score(correct[~gone]), forgotten=score(correct[gone]))
+
+    def reach(self, eraser: Any, plan: ForgetPlan) -> Any:
+        """Return how far a plan reaches under the model's clusters, random ones, and at worst."""
+        from core.reach import reaches
+
+        return reaches(eraser, plan)
+
+    def proba(self, eraser: Any, samples: Samples) -> np.ndarray:
+        """Return class probabilities (n, classes) of samples, in the model or not; remembers nothing of those that are not."""
+        if set(samples.ids) <= set(eraser.samples_.ids):
+            return eraser.predict_proba(eraser.prepare_members(eraser.samples_.rows(samples.ids)))
+        return eraser.predict_proba(samples.images)
+
+    def prompts(self, eraser: Any, keys: Iterable[str]) -> dict[str, np.ndarray]:
+        """Return the prompts of these clusters, by key, as what can be drawn."""
+        from core.prompts import drawable
+
+        states = eraser.states_
+        return {key: drawable(eraser.config_.prompt, eraser.backbone_, states[key].tensors["prompt"]) for key in keys}
+
+    def origins(self, eraser: Any, plan: ForgetPlan) -> dict[str, str | None]:
+        """Return, by key of each cluster that a plan retrains, the key of the one before that most of it comes from."""
+        from core.reach import origins
+
+        found = origins(eraser.samples_, eraser.partition_, plan)
+        return {key: None if c is None else eraser.keys_[c] for key, c in found.items()}
+
+    def bench(self, eraser: Any) -> Any:
+        """Return the methods that a request of this model can be put to."""
+        from core.bench_unlearn import Bench
+
+        return Bench(eraser, self.dataset.test)
+
+    def audit(self, eraser: Any, ids: Sequence[str], progress: ProgressCallback, cancel: threading.Event) -> dict[str, Any]:
+        """Return the record of both membership attacks on the model before, after and retrained without the ids."""
+        from core.audit import audit
+
+        return audit(eraser, ids, self._unseen(), progress=progress, cancel=cancel)
+
+    def _unseen(self) -> Samples:
+        test = self.dataset.test
+        return test.take(sorted(sorted(range(len(test)), key=test.digests.__getitem__)[:MOST_UNSEEN]))
 
     def facts(self) -> dict[str, str]:
         """Return what a reader of a timing wants to know of this machine."""

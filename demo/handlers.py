@@ -16,14 +16,18 @@ import numpy as np
 
 from core.errors import CancelledError, InputError, StalePlanError
 from core.types import ProgressCallback
-from demo import charts, exports, markup, permalink, texts, toolbar
+from demo import charts, exports, markup, odds, permalink, texts, toolbar
+from demo.comparisons import Comparisons
 from demo.groups import offered
 from demo.jobs import Finished, Jobs, QueueFullError, Waiting
+from demo.membership import Membership
 from demo.offers import Offers
+from demo.prompt_pictures import PromptPictures
 from demo.receipts_tab import ReceiptsTab
 from demo.rows import parse_numbers
 from demo.scatter import Marks, Paint, Scheme
 from demo.session import FullRun, Lab, Request, Visitor, progress_of
+from demo.witness import complete_odds, portraits, witness
 
 Updates = dict[str, Any]
 TABLE_MOST = 200
@@ -36,6 +40,7 @@ class Handlers:
         self.lab, self.jobs = lab, jobs
         self.offers = offers or Offers((lab.engine.pair,))
         self.receipts = ReceiptsTab(self)
+        self.comparisons, self.membership, self.pictures = Comparisons(lab, jobs), Membership(lab, jobs), PromptPictures(lab)
 
     # --- arriving -------------------------------------------------------------------------------------------------
 
@@ -171,6 +176,7 @@ class Handlers:
         if visitor.plan is None:
             raise InputError(texts.NOTHING_SELECTED)
         plan, rows = visitor.plan, visitor.selection
+        visitor.end_study()
         job = visitor.job = self.jobs.submit(lambda send, cancel: self._forget(visitor, rows, plan, progress_of(send), cancel))
         yield self._busy(visitor)
         try:
@@ -200,10 +206,12 @@ class Handlers:
         kept = {key: eraser.states_[key].digest for key in plan.untouched}
         correct = self._correct(visitor)
         before = engine.evaluate(eraser, forgotten) if correct is None else engine.before(visitor.report, correct, gone)
+        notes = witness(engine, eraser, plan, rows)
         receipt = self.lab.records(visitor).forget(plan, progress=progress, cancel=cancel)
         report = engine.evaluate(eraser, forgotten)
         same = sum(eraser.states_[key].digest == digest for key, digest in kept.items())
-        request = Request(tuple(rows), summary, eraser.outcome_, before, report, (same, len(kept)), receipt=receipt)
+        seen = {"reach": notes.reach, "odds": notes.odds, "portraits": portraits(engine, eraser, notes)}
+        request = Request(tuple(rows), summary, eraser.outcome_, before, report, (same, len(kept)), receipt=receipt, **seen)
         self.lab.done(visitor, request, report, None if correct is None else correct[~gone])
         return request
 
@@ -215,14 +223,18 @@ class Handlers:
         return holder.correct
 
     async def _recolored(self, visitor: Visitor) -> AsyncIterator[Updates]:
-        """Bring the map's right-or-wrong colors up to date, after the result is already on the page."""
+        """Bring the map's right-or-wrong colors and the probability card up to date, after the result is already on the page."""
         try:
-            job = self.jobs.submit(lambda send, cancel: self._correct(visitor))
-        except QueueFullError:  # the request is done; only its colors wait for the next one
+            job = self.jobs.submit(lambda send, cancel: self._asked_again(visitor))
+        except QueueFullError:  # the request is done; only these wait for the next one
             return
         async for event in self.jobs.follow(job):
             if isinstance(event, Finished) and not visitor.job and self.lab.find(visitor.token) and visitor.eraser is not None:
-                yield {"map": gr.update(paint=await asyncio.to_thread(self._paint, visitor))}
+                yield {"map": gr.update(paint=await asyncio.to_thread(self._paint, visitor)), **odds.show(self.lab, visitor)}
+
+    def _asked_again(self, visitor: Visitor) -> None:
+        complete_odds(self.lab, visitor)
+        self._correct(visitor)
 
     async def full(self, token: str | None) -> AsyncIterator[Updates]:
         """Retrain from nothing on what remains: measures full retraining and gives the proof of the last request."""
@@ -277,11 +289,7 @@ class Handlers:
         return visitor
 
     def _free(self, token: str | None) -> Visitor:
-        visitor = self.lab.ready(self.lab.find(token))
-        if visitor.job:
-            raise InputError(texts.BUSY)
-        visitor.rate.count()
-        return visitor
+        return self.lab.free(token)
 
     # --- showing --------------------------------------------------------------------------------------------------
 
@@ -414,8 +422,12 @@ class Handlers:
         last = visitor.requests[-1] if visitor.requests else None
         shown = {f"row_{tab}": gr.update(visible=last is not None) for tab in ("result", "proof")}
         notes = {f"full_{tab}": gr.update(interactive=last is not None) for tab in ("result", "proof")}
-        tabs = self._result(visitor, last) | {"proof": self._proof(last)} | self.receipts.shown(visitor)
-        return shown | notes | tabs | self._clusters(visitor)
+        told = {"proof": self._proof(last), **self.receipts.shown(visitor)}
+        return shown | notes | self._result(visitor, last) | told | self._clusters(visitor) | self._studies(visitor)
+
+    def _studies(self, visitor: Visitor) -> Updates:
+        shown = (self.comparisons.show(visitor), self.membership.show(visitor), self.pictures.show(visitor), odds.show(self.lab, visitor))
+        return {name: value for part in shown for name, value in part.items()}
 
     def _full_seconds(self, request: Request) -> float | None:
         if request.full:

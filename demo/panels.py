@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import gradio as gr
 
@@ -30,6 +31,7 @@ element.addEventListener("change", async (event) => {
   input.value = "";
 });
 """
+THRESHOLD_JS = (Path(__file__).parent / "membership.js").read_text()
 FETCH_JS = """
 () => {
   const started = performance.now();
@@ -156,13 +158,17 @@ def _after() -> dict[str, gr.components.Component]:
     with gr.Tabs(elem_id="lm-tabs"):
         with gr.Tab(texts.TAB_RESULT, elem_classes="lm-pane"):
             parts |= _result()
+        with gr.Tab(texts.TAB_METHODS, elem_classes="lm-pane") as parts["methods_tab"]:
+            parts |= _methods()
         with gr.Tab(texts.TAB_PROOF, elem_classes="lm-pane"):
             _static(markup.lead(texts.LEAD_PROOF))
             parts["proof"] = _html(markup.empty(texts.EMPTY_PROOF))
             parts |= _full("proof")
+            parts |= _audit()
         with gr.Tab(texts.TAB_CLUSTERS, elem_classes="lm-pane"):
             _static(markup.lead(texts.LEAD_CLUSTERS))
             parts["sizes"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
+            parts |= _prompts()
             parts["clusters"] = _html(markup.empty(texts.EMPTY_CLUSTERS))
         with gr.Tab(texts.TAB_LEDGER, elem_classes="lm-pane"):
             parts |= _ledger()
@@ -184,6 +190,7 @@ def _result() -> dict[str, gr.components.Component]:
     with gr.Row(elem_classes="lm-report"):
         parts["report"] = gr.Button(texts.REPORT, size="sm", min_width=150, scale=0, visible=False, elem_id="lm-report")
         parts["report_file"] = gr.DownloadButton(visible="hidden", elem_id="lm-report-file")
+    parts["odds"] = _html()
     return parts | _full("result")
 
 
@@ -200,6 +207,48 @@ def _ledger() -> dict[str, gr.components.Component]:
     parts["file"] = _html(receipts_markup.file_picker(), "lm-file-box", js_on_load=FILE_JS)
     parts["examined"] = _html("", elem_id="lm-examined")
     return parts | {"row_ledger": row}
+
+
+def _methods() -> dict[str, gr.components.Component]:
+    parts: dict[str, gr.components.Component] = {}
+    _static(markup.lead(texts.LEAD_METHODS))
+    choices = [(title, name) for name, (title, _) in texts.METHODS.items() if name != "LMEraser"]
+    parts["methods_pick"] = gr.CheckboxGroup(
+        choices, value=list(texts.METHODS_CHOSEN), label=texts.METHODS_PICK, elem_classes="lm-classes", elem_id="lm-methods"
+    )
+    parts |= _runner("methods", texts.RUN_COMPARISON, texts.COMPARE_NONE)
+    parts["methods_table"] = _html(markup.empty(texts.EMPTY_METHODS), elem_id="lm-compared")
+    parts["methods_chart"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
+    _static(f'<div class="lm-part"><h2>{texts.REACH_TITLE}</h2>{markup.lead(texts.LEAD_REACH)}</div>')
+    parts["reach"] = _html(markup.empty(texts.EMPTY_REACH), elem_id="lm-reach")
+    parts["reach_chart"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
+    return parts
+
+
+def _audit() -> dict[str, gr.components.Component]:
+    parts: dict[str, gr.components.Component] = {}
+    with gr.Column(visible=False, elem_classes="lm-section") as parts["audit_row"]:
+        _static(f'<div class="lm-part"><h2>{texts.AUDIT_TITLE}</h2>{markup.lead(texts.LEAD_AUDIT)}</div>')
+        parts |= _runner("audit", texts.RUN_AUDIT, texts.AUDIT_INFO)
+        parts["audit"] = _html(js_on_load=THRESHOLD_JS, elem_id="lm-audit")
+    return parts
+
+
+def _prompts() -> dict[str, gr.components.Component]:
+    parts: dict[str, gr.components.Component] = {"portraits": _html()}
+    parts["cluster_pick"] = gr.Dropdown([], label=texts.CLUSTER_PICK, visible=False, elem_classes="lm-pick-cluster")
+    parts["portrait"] = _html(elem_id="lm-portrait")
+    return parts
+
+
+def _runner(name: str, words: str, info: str) -> dict[str, gr.components.Component]:
+    """A button that starts something long, one that stops it, and how far it is."""
+    parts: dict[str, gr.components.Component] = {}
+    with gr.Row(elem_classes="lm-full"):
+        parts[f"{name}_run"] = gr.Button(words, variant="secondary", interactive=False, min_width=220, scale=0, elem_id=f"lm-run-{name}")
+        parts[f"{name}_stop"] = gr.Button(texts.STOP, interactive=False, min_width=80, scale=0, elem_id=f"lm-stop-{name}")
+        parts[f"{name}_note"] = _html(markup.note(info), "lm-note")
+    return parts
 
 
 def _full(tab: str) -> dict[str, gr.components.Component]:

@@ -19,7 +19,8 @@ from plotly.offline import get_plotlyjs
 
 from core.errors import InputError
 from demo import charts, texts
-from demo.markup import escape, ranges
+from demo.markup import escape
+from demo.rows import ranges
 
 if TYPE_CHECKING:
     from core.receipts import Receipt

@@ -11,14 +11,15 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
-from core.errors import CancelledError, LMEraserError, NotFittedError, UnknownSampleError
+from core.errors import CancelledError, InputError, LMEraserError, NotFittedError, UnknownSampleError
 from core.receipts import Receipt
 from core.scratch import Scratch
 from core.types import ForgetPlan, Outcome, Progress, ProgressCallback, Samples
@@ -46,6 +47,24 @@ class Engine(Protocol):
 
     def before(self, report: Any, correct: np.ndarray, gone: np.ndarray) -> Any:
         """Return the report on a model from its own report and `correct`, with the rows `gone` (n,) bool counted apart."""
+
+    def reach(self, eraser: Any, plan: ForgetPlan) -> Any:
+        """Return a plan's core.reach.Reaches."""
+
+    def proba(self, eraser: Any, samples: Samples) -> np.ndarray:
+        """Return class probabilities (n, classes) of samples, in the model or not; remembers nothing of those that are not."""
+
+    def prompts(self, eraser: Any, keys: Iterable[str]) -> dict[str, np.ndarray]:
+        """Return the prompts of these clusters, by key, as what can be drawn (core.prompts.drawable)."""
+
+    def origins(self, eraser: Any, plan: ForgetPlan) -> dict[str, str | None]:
+        """Return, by key of each cluster that a plan retrains, the key of the one before that most of it comes from."""
+
+    def bench(self, eraser: Any) -> Any:
+        """Return a core.bench_unlearn.Bench on a model as it was before a request."""
+
+    def audit(self, eraser: Any, ids: Sequence[str], progress: ProgressCallback, cancel: threading.Event) -> dict[str, Any]:
+        """Return the record of core.audit on a model as it was before a request."""
 
     def facts(self) -> dict[str, str]:
         """Return hardware and versions."""
@@ -89,6 +108,25 @@ class FullRun:
 
 
 @dataclass(frozen=True, eq=False)
+class Odds:
+    """Class probabilities (n, classes) of a request's first rows, before it and after; they go when the next request comes."""
+
+    rows: tuple[int, ...]
+    before: np.ndarray
+    after: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A retrained cluster's prompt as pictures (data URIs) on one scale; before and difference go when the next request comes."""
+
+    kind: str  # matrix or frame
+    before: str | None
+    after: str
+    difference: str | None
+
+
+@dataclass(frozen=True, eq=False)
 class Request:
     """One request that was carried out."""
 
@@ -100,6 +138,16 @@ class Request:
     untouched: tuple[int, int]  # clusters whose digest is unchanged, of how many
     full: FullRun | None = None
     receipt: Receipt | None = None
+    reach: Any = None  # core.reach.Reaches
+    odds: Odds | None = None
+    portraits: dict[str, Portrait] = field(default_factory=dict)  # by key of the cluster afterwards
+    compared: tuple[dict, ...] = ()  # rows of core.bench_unlearn, one a method
+    compared_at: str = ""  # when, for people
+    audit: dict[str, Any] | None = None  # record of core.audit
+
+    def bare(self) -> Request:
+        """Return the request without what shows traces of the forgotten images themselves."""
+        return replace(self, odds=None, portraits={})
 
 
 @dataclass(eq=False)
@@ -129,6 +177,8 @@ class Visitor:
     rate: Rate = field(default_factory=lambda: Rate(REQUESTS))
     calls: Rate = field(default_factory=lambda: Rate(CALLS))  # of the public API
     shown: str = ""  # root of the model that the page shows
+    curious: bool = False  # whether the Methods tab was opened
+    study: Any = None  # a job about the last request that leaves the model alone: a comparison, an audit
     closed: bool = False
     seen: float = field(default_factory=time.monotonic)  # last sign of life
 
@@ -137,11 +187,31 @@ class Visitor:
         """Original rows of everything forgotten so far."""
         return tuple(row for request in self.requests for row in request.rows)
 
+    def amend(self, request: Request, **changes: Any) -> None:
+        """Add to what is known of a request, unless another one has followed it."""
+        if self.at(request):
+            self.requests[-1] = replace(self.requests[-1], **changes)
+
+    def at(self, request: Request) -> bool:
+        """Whether a request is still the last one."""
+        return bool(self.requests) and self.requests[-1].outcome is request.outcome
+
+    def end_study(self) -> None:
+        """Stop the study, if one runs, and take no more notice of it."""
+        if self.study:
+            self.study.stop()
+        self.study = None
+
+    def stop(self) -> None:
+        """Stop what runs."""
+        self.end_study()
+        if self.job:
+            self.job.stop()
+
     def close(self) -> None:
         """Stop what runs and let go of the private copy."""
         self.closed = True
-        if self.job:
-            self.job.stop()
+        self.stop()
         self.eraser, self.plan, self.correct, self.report, self.homes = None, None, None, None, None
         self.requests = []  # the list itself may be everyone's
         self.discard()
@@ -167,6 +237,7 @@ REQUESTS = 30  # a visitor may start in a minute
 CALLS = 300  # of the public API, likewise
 SHARED = ("eraser", "report", "correct", "correct_root", "requests", "records")  # what visitors of a kept model have in common
 VISITORS = 200  # kept at once; beyond it, the one idle longest goes
+BENCHES = 2  # models whose fitted methods are kept for comparisons
 AWAY = 120.0  # seconds after which a page that was closed is forgotten
 
 
@@ -196,6 +267,7 @@ class Lab:
         self.measured: Measurement | None = None
         self.base: Visitor | None = None
         self._visitors: dict[str, Visitor] = {}
+        self._benches: OrderedDict[str, Any] = OrderedDict()  # by root
         self._lock = threading.Lock()
         self._turn = turn or threading.Lock()
         self._thread: threading.Thread | None = None
@@ -257,8 +329,7 @@ class Lab:
         """Take note that a page was closed: what runs stops now; the visitor is forgotten unless it shows up again soon."""
         if visitor is None or visitor.closed:
             return
-        if visitor.job:
-            visitor.job.stop()
+        visitor.stop()
         last = visitor.seen = time.monotonic()
         timer = threading.Timer(AWAY, lambda: self.leave(visitor.token) if visitor.seen == last else None)
         timer.daemon = True
@@ -273,6 +344,7 @@ class Lab:
             visitor.eraser, visitor.report = self.base.eraser.fork(), self.base.report
             visitor.correct, visitor.correct_root = self.base.correct, self.base.eraser.root_
         visitor.plan, visitor.fresh = None, ()
+        visitor.stop()
         visitor.requests.clear()
         return visitor
 
@@ -302,9 +374,13 @@ class Lab:
         return self.base if self.shared else visitor
 
     def done(self, visitor: Visitor, request: Request, report: Any, correct: np.ndarray | None) -> None:
-        """Take up a finished request; called where it ran, for the page may be gone by now. A kept model has changed for all."""
+        """Take up a finished request, and keep of earlier ones only what shows no traces of the images; a kept model changed for all.
+
+        Called where the request ran, for the page may be gone by now.
+        """
         holder = self.holder(visitor)
-        holder.requests.append(request)
+        visitor.end_study()
+        holder.requests[:] = [*(r.bare() for r in holder.requests), request.bare() if self.shared else request]
         holder.report, holder.correct = report, correct
         if self.shared:
             self._erase(request.rows)
@@ -350,6 +426,43 @@ class Lab:
         if visitor.eraser is None:
             raise NotFittedError(texts.FIT_FAILED.format(self.fit.error) if self.fit.state == "failed" else texts.NOT_READY)
         return visitor
+
+    def free(self, token: Any) -> Visitor:
+        """Return the visitor of a token if its model can be asked and no request of its own runs; raises NotFittedError, InputError."""
+        visitor = self.ready(self.find(token))
+        if visitor.job:
+            raise InputError(texts.BUSY)
+        visitor.rate.count()
+        return visitor
+
+    def before(self, visitor: Visitor, request: Request, progress: ProgressCallback, cancel: threading.Event) -> Any:
+        """Return a model like the visitor's before a request, made anew from the lab's own copy of the images.
+
+        The visitor's model does not get them back. Raises InputError when the lab's copy has changed since, or where there is none
+        because the model is kept and has forgotten them for good; CancelledError.
+        """
+        if self.shared:
+            raise InputError(texts.FORGOTTEN_FOR_GOOD)
+        earlier = [row for r in visitor.requests if r.outcome is not request.outcome for row in r.rows]
+        eraser = self.base.eraser.fork()
+        if earlier:
+            eraser.forget(eraser.plan(self.ids(earlier)), progress=progress, cancel=cancel)
+        if eraser.root_ != request.outcome.root_before:
+            raise InputError(texts.NO_EARLIER_MODEL)
+        return eraser
+
+    def bench(self, visitor: Visitor, request: Request, progress: ProgressCallback, cancel: threading.Event) -> Any:
+        """Return the methods to compare a request with, fitted ones included where that model was compared before; raises as `before`.
+
+        For the thread that runs jobs. At most `BENCHES` models' methods are kept, whichever were used last.
+        """
+        root = request.outcome.root_before
+        if root not in self._benches:
+            self._benches[root] = self.engine.bench(self.before(visitor, request, progress, cancel))
+        self._benches.move_to_end(root)
+        while len(self._benches) > BENCHES:
+            self._benches.popitem(last=False)
+        return self._benches[root]
 
     def ids(self, rows: list[int]) -> list[str]:
         """Return the sample ids at these rows of the map."""

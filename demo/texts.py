@@ -519,3 +519,244 @@ def file_known(known: int, n: int) -> str:
     if known == n:
         return "This page's own ledger holds the same." if n == 1 else "This page's own ledger holds the very same ones."
     return f"{known:,} of {n:,} are in this page's own ledger; the others come from elsewhere."
+
+
+# --- Methods, membership, prompts, probabilities ----------------------------------------------------------------------
+
+TAB_METHODS = "Methods"
+LEAD_METHODS = "The same request, put to other ways of forgetting, on this machine, now."
+METHODS = {
+    "LMEraser": ("LMEraser", "retrains the clusters that the request touches"),
+    "full refit": ("Full refit", "everything again from nothing, on what remains"),
+    "SISA": ("SISA", "equally many random shards that vote; retrains those touched"),
+    "one prompt": ("One prompt on all data", "trained again on what remains"),
+    "fine-tune on retained": ("Fine-tune on retained", "goes on with the rest, hoping the others fade"),
+    "gradient ascent": ("Gradient ascent", "raises the loss on what must go"),
+    "random labels": ("Random labels", "learns wrong labels for what must go"),
+    "whole backbone": ("Whole backbone", "trains every weight again; takes minutes without a GPU"),
+}
+METHODS_CHOSEN = tuple(METHODS)[1:-1]
+METHODS_PICK = "Compare LMEraser with"
+METHODS_HEAD = ("Method", "Guarantee", "Seconds", "Sample passes", "Test", "Retained", "Forgotten", "Attack AUC")
+METHODS_CAPTION = "Methods compared on your last request"
+METHOD_WAITS = "waiting"
+KINDS = {"exact": "exact", "approximate": "approximate"}
+RUN_COMPARISON = "Run the comparison"
+STOP = "Stop"
+COMPARE_NONE = "Forget something first. Each method then gets the very same request."
+COMPARE_INFO = (
+    "Each method first learns the pictures as they were before your request; that is not counted. "
+    "It uses the lab's own copy, so your model does not get them back."
+)
+COMPARE_PREPARING = "Getting the pictures and models ready"
+COMPARE_STOPPED = "Stopped. What was measured stays."
+EMPTY_METHODS = "Nothing compared yet. Results appear here one by one, as each method finishes."
+STUDY_BUSY = "A comparison or membership test of yours is running. Wait for it, or stop it."
+NO_EARLIER_MODEL = (
+    "The lab no longer has the model as it was before this request, so nothing can be compared with it. Press Start over and forget again."
+)
+CHART_METHODS = "Test accuracy (%) against seconds for this request (each line is ten times the last)"
+CHART_GROWTH = "Clusters that hold the first 1, 2, … images of the request"
+GROWN = {"adaptive": "clustered by likeness", "random": "random shards", "spread": "spread on purpose"}
+REACH_TITLE = "Where the saving comes from"
+LEAD_REACH = "Only sizes are computed here; nothing is trained. Select pictures, and this follows."
+EMPTY_REACH = "Select pictures on the map to see which clusters they touch under each clustering."
+REACHES = {
+    "adaptive": ("Clustered by likeness", "your request, with this model's clusters"),
+    "random": ("Random shards", "your request, with equally many random shards"),
+    "spread": ("Worst case", "as many pictures, spread over all of this model's clusters"),
+}
+
+RUN_AUDIT = "Run the membership test"
+AUDIT_TITLE = "Can an attacker still tell?"
+LEAD_AUDIT = "A membership test guesses from the model's answers whether it ever learned a picture."
+AUDIT_INFO = (
+    "Attacks the model before, after, and one retrained without the pictures, with 16 small shadow models for each touched cluster."
+)
+AUDIT_STOPPED = "Stopped. No result was kept."
+AUDIT_OTHER_MODEL = "The tested model has another root than yours, so the test says nothing about it. Press Start over and forget again."
+AUDIT_STAGES = {
+    "request": "Forgetting in a private copy",
+    "features": "Looking at every picture once",
+    "control": "Training the control without the pictures",
+    "shadows": "Training shadow models",
+}
+AUDIT_HEAD = ("Attack", "Model", "AUC (95 % interval)", "Caught at false alarms", "Difference to control", "Verdict")
+AUDIT_CAPTION = "Both attacks on three models"
+AUDIT_MODELS = {"before": "Before", "after": "After", "control": "Never saw them"}
+ATTACKS = {"likelihood ratio": "Likelihood ratio (LiRA)", "loss threshold": "Loss threshold"}
+AUDIT_CAVEAT = (
+    "A passed attack is no proof: a weak attack passes bad methods too. Equal roots are the proof; the test shows what they mean."
+)
+AUDIT_WEAK = "The {} attack could not even tell the model that still knew the pictures, so its other verdicts say little here."
+PICK_ATTACK, PICK_MODEL = "Attack", "Model"
+THRESHOLD_INFO = "Move the line. Whatever lies right of it, the attacker calls “learned”."
+THRESHOLD_LABEL = "Threshold of the attack"
+THRESHOLD = {
+    "members": "Forgotten pictures",
+    "others": "Pictures it never saw",
+    "readout": "Caught # % of the forgotten, and wrongly accused # % of the unseen.",
+}
+
+PORTRAITS = "Retrained last"
+PORTRAITS_INFO = "The earlier prompts are kept as these pictures only, and go with your next request or Start over."
+PICTURES = {"before": "Before", "after": "After", "difference": "Difference"}
+PICTURE_NOW = "Now"
+PICTURE_KINDS = {
+    "matrix": (
+        "The prompt is no image: each row is one learned token, each cell one number of it. Blue is below zero, orange above. "
+        "Training starts from fresh noise each time, so even one picture less changes every cell."
+    ),
+    "frame": "The prompt is a frame of pixels added to every image, shown around plain grey with its contrast raised.",
+}
+CLUSTER_PICK = "Look at a cluster"
+NO_CLUSTER = "{} is not a cluster of this model. Choose one from 0 to {:,}."
+
+ODDS = "What the model says about a forgotten picture"
+ODDS_INFO = "Its probabilities before and after. The picture itself is deleted, so only its number and class are left to show."
+ODDS_WAIT = "Asking the new model…"
+ODDS_PICK = "Forgotten picture"
+ODDS_TRUE = "true class"
+
+
+FORGOTTEN_FOR_GOOD = (
+    "This workspace has forgotten the pictures for good, so nothing can be given them again to compare with. "
+    "Start the page without --workspace for that."
+)
+
+
+def compared(rows: list[dict]) -> str:
+    """Return the comparison for screen readers."""
+    lines = [f"{METHODS[r['method']][0]}: {seconds(r['seconds']['total'])}, test accuracy {share(r['accuracy']['test'])}." for r in rows]
+    return " ".join(lines) or EMPTY_METHODS
+
+
+def share(value: float | None) -> str:
+    """Return an accuracy that may be missing."""
+    return "–" if value is None else percent(value)
+
+
+def method_cells(row: dict) -> list[tuple[str, str]]:
+    """Return one method's figures, each with a small second line."""
+    accuracy, attack, times = row["accuracy"], row["attack"], row["times_lmeraser"]
+    longer = "" if times is None or row["method"] == "LMEraser" else f"{times:,.{1 if times < 10 else 0}f} × LMEraser"
+    area = "–" if attack["auc"] is None else f"{attack['auc']:.2f}"
+    spread = "" if attack["auc"] is None else "{:.2f} to {:.2f}".format(*attack["auc_interval"])
+    figures = [(share(accuracy[k]), "") for k in ("test", "retained", "forgotten")]
+    return [(seconds(row["seconds"]["total"]), longer), (f"{row['sample_passes']:,}", ""), *figures, (area, spread)]
+
+
+def compare_badge(facts: dict[str, str], when: str) -> str:
+    """Return where and when the comparison was measured."""
+    cores = f", {facts['cores']} cores" if "cores" in facts else ""
+    return f"Measured in this session on this machine ({facts['processor']}{cores}), {when}"
+
+
+def comparing(method: str, number: int, total: int, stage: str) -> str:
+    """Return what a comparison is doing."""
+    doing = "learns first (not counted)" if stage == "fit" else "forgets"
+    return f"{METHODS[method][0]} ({number} of {total}) {doing}"
+
+
+def stepped(words: str, done: int, total: int) -> str:
+    """Return words with how far they are."""
+    return f"{words}: {done:,} of {total:,}" if total else words
+
+
+def reach_of(images: int, selected: bool) -> str:
+    """Return which request the clusterings are compared for."""
+    return f"{'Your selection' if selected else 'Your last request'}: {count(images, 'image')}"
+
+
+def reach_figures(reach) -> list[tuple[str, str]]:
+    """Return the figures of one clustering."""
+    part = f" ({100 * reach.retrain / reach.remain:.0f} %)" if reach.remain else ""
+    return [
+        (f"of {reach.clusters:,} clusters touched", f"{len(reach.touched):,}"),
+        ("samples to retrain", f"{reach.retrain:,}{part}"),
+        ("expected training", seconds(reach.seconds)),
+    ]
+
+
+def reach_spoken(title: str, reach) -> str:
+    """Return one clustering for screen readers."""
+    return f"{title}: {len(reach.touched):,} of {count(reach.clusters, 'cluster')} touched, {reach.retrain:,} samples to retrain."
+
+
+def reach_verdict(found) -> str:
+    """Return what the comparison of clusterings shows for this request."""
+    if found.images == 1:
+        return "One picture touches one shard in either case, or a few clusters if it helped to shape them. Select several that look alike."
+    mine, theirs = len(found.adaptive.touched), len(found.random.touched)
+    if mine < theirs:
+        return "Pictures that look alike share clusters, so fewer retrain than at random. Spread over all clusters, the saving is gone."
+    return "These pictures are spread out or helped to shape the clusters, so likeness saves nothing over random shards here."
+
+
+def audit_summary(record: dict) -> str:
+    """Return the likelihood ratio's verdict on the model after the request in one sentence."""
+    found = {(r["attack"], r["model"]): r for r in record["results"]}
+    after = found["likelihood ratio", "after"]
+    words = {
+        "too few samples to conclude": f"{count(after['members'], 'forgotten picture')} are too few to conclude.",
+        "distinguishable": "The attack tells your model from one that never saw the pictures.",
+    }
+    return words.get(after["verdict"], "The attack cannot tell your model from one that never saw the pictures.")
+
+
+def audit_cells(r: dict) -> list:
+    """Return one attack on one model: names, three figures with a small second line, and the verdict."""
+    area = ("–", "") if r["auc"] is None else (f"{r['auc']:.2f}", "{:.2f} to {:.2f}".format(*r["auc_interval"]))
+    caught = ("–", "")
+    if r["true_positive_rate"] is not None:
+        low, high = r["true_positive_interval"]
+        rates = f"{100 * r['true_positive_rate']:.0f} % at {100 * r['false_positive_rate']:g} %"
+        caught = (rates, f"{100 * low:.0f} to {100 * high:.0f} %")
+    gap = ("–", "") if r["difference"] is None else (f"{r['difference']:+.2f}", "{:+.2f} to {:+.2f}".format(*r["difference_interval"]))
+    return [ATTACKS[r["attack"]], AUDIT_MODELS[r["model"]], area, caught, gap, r["verdict"] or "the control itself"]
+
+
+def audit_notes(record: dict) -> list[str]:
+    """Return what must be kept in mind about the test."""
+    weak = [AUDIT_WEAK.format(ATTACKS[attack].lower()) for attack, works in record["sensitive"].items() if not works]
+    return [AUDIT_CAVEAT, *weak]
+
+
+def cluster_facts(n: int, name: str, purity: float) -> str:
+    """Return a cluster's size and purity."""
+    return f"{count(n, 'image')}, {100 * purity:.0f} % of class {name}"
+
+
+def curve(steps: int, first: float, last: float) -> str:
+    """Return a tuning curve in words."""
+    return f"Training loss {first:.2f} → {last:.2f} in {count(steps, 'step')}"
+
+
+def picture_alt(title: str, when: str, kind: str) -> str:
+    """Return the words for a prompt's picture."""
+    return f"{title}, {when.lower()}: {'learned tokens as a heat map' if kind == 'matrix' else 'pixel frame'}"
+
+
+def more_clusters(n: int) -> str:
+    """Return how many retrained clusters are not drawn here."""
+    return f"{count(n, 'more cluster')} retrained; look at any of them below."
+
+
+def more_images(n: int) -> str:
+    """Return how many forgotten images have no card."""
+    return f"and {n:,} more"
+
+
+def odds_title(row: int, name: str) -> str:
+    """Return the name of a forgotten image."""
+    return f"No. {row:,} · {name}"
+
+
+def odds_change(before: float, after: float) -> str:
+    """Return two probabilities in whole percent."""
+    return f"{100 * before:.0f} → {100 * after:.0f} %"
+
+
+def odds_spoken(before: float, after: float) -> str:
+    """Return two probabilities for screen readers."""
+    return f"{100 * before:.0f} % before, {100 * after:.0f} % after"

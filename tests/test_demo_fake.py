@@ -9,6 +9,9 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from core import reach
+from core.audit import AttackResult
+from core.bench_unlearn import MethodProgress
 from core.errors import CancelledError
 from core.ledger import Ledger
 from core.receipts import Receipt, check_chain, commit_to, keys_digest
@@ -103,6 +106,9 @@ class FakeEraser:
         self.outcome_ = self._outcome("forget", before, plan.retrain)
         return self.outcome_
 
+    def expected_seconds(self, sizes) -> float:
+        return 0.1 * len(sizes)
+
     def full_retraining(self, progress=None, cancel: threading.Event | None = None):
         self._work(self.keys_, progress, cancel)
         control = replace(self, outcome_=None)
@@ -116,6 +122,36 @@ class FakeEraser:
                 progress(Progress("train", done, len(keys), (key,)))
 
 
+ATTACKS = ("likelihood ratio", "loss threshold")
+
+
+def attack_result(attack: str, model: str) -> dict:
+    verdict = None if model == "control" else "too few samples to conclude"
+    found = AttackResult(attack, model, 2, 20, 0.75, (0.5, 1.0), 0.2, 0.5, (0.0, 1.0), 0.0, (-0.1, 0.1), verdict)
+    return found.to_json()
+
+
+@dataclass
+class FakeBench:
+    """Answers after a pause each; the slower, the later."""
+
+    eraser: FakeEraser
+    pause: float = 0.0
+
+    def answers(self, names, ids, seed=0, progress=None, cancel=None):
+        rows = []
+        for place, name in enumerate(names, 1):
+            progress(MethodProgress(name, "fit", 1, 2))
+            if cancel.wait(self.pause):
+                raise CancelledError("Cancelled; the model is as it was before.")
+            attack = attack_result("loss threshold", name)
+            rows.append({
+                "method": name, "exact": name != "gradient ascent", "seconds": {"total": 0.5 * place}, "sample_passes": 100 * place,
+                "accuracy": {"test": 0.9, "retained": 0.95, "forgotten": None}, "attack": attack, "times_lmeraser": float(place),
+            })  # fmt: skip
+            yield list(rows)
+
+
 @dataclass
 class FakeEngine:
     """Fits by waiting."""
@@ -124,6 +160,7 @@ class FakeEngine:
     pause: float = 0.0
     name: str = "fake · fast"
     pair: tuple[str, str] = ("fake", "fast")
+    benches: list = field(default_factory=list)  # roots that methods were made for
 
     def layout(self, folder, compute):
         return np.zeros((len(self.samples), 2), np.float32)
@@ -144,6 +181,33 @@ class FakeEngine:
 
     def before(self, report, correct, gone):
         return replace(report, forgotten=FakeScore(float(correct[gone].mean()), int(gone.sum())))
+
+    def reach(self, eraser, plan):
+        return reach.reaches(eraser, plan)
+
+    def proba(self, eraser, samples):
+        known = np.isin(samples.ids, eraser.samples_.ids)[:, None]
+        return np.where(known, [[0.8, 0.1, 0.1]], [[0.4, 0.3, 0.3]])
+
+    def prompts(self, eraser, keys):
+        return {key: eraser.states_[key].tensors["head"].reshape(4, 8) / 255 for key in keys}
+
+    def origins(self, eraser, plan):
+        found = reach.origins(eraser.samples_, eraser.partition_, plan)
+        return {key: eraser.keys_[c] for key, c in found.items()}
+
+    def bench(self, eraser):
+        self.benches.append(eraser.root_)
+        return FakeBench(eraser, self.pause)
+
+    def audit(self, eraser, ids, progress, cancel):
+        progress(Progress("shadows", 1, 1))
+        after = eraser.fork()
+        after.forget(after.plan(ids), cancel=cancel)
+        scores = {a: {m: {"members": [0.0, 1.0], "others": [-1.0, 0.5]} for m in ("before", "after", "control")} for a in ATTACKS}
+        results = [attack_result(a, m) for a in ATTACKS for m in ("before", "after", "control")]
+        root = {"before": eraser.root_, "after": after.root_, "control": after.root_}
+        return {"root": root, "sensitive": dict.fromkeys(ATTACKS, False), "results": results, "scores": scores}
 
     def facts(self):
         return {"processor": "fake"}

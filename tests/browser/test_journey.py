@@ -80,3 +80,41 @@ def test_a_wrong_number_is_answered_in_words(visit):
 def test_phone_width_has_no_sideways_scroll(visit):
     page = visit(viewport={"width": 390, "height": 844}, has_touch=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def open_tab(page, name: str) -> None:
+    page.get_by_role("tab", name=name, exact=True).click()
+
+
+def test_methods_are_compared_row_by_row_and_the_clusterings_side_by_side(visit):
+    page = visit()
+    choose(page, "21-24")
+    page.wait_for_selector("#lm-forget:not([disabled])", timeout=WORK_MS)
+    open_tab(page, "Methods")
+    page.wait_for_selector(".lm-reach", timeout=WORK_MS)
+    assert page.locator(".lm-reach .lm-strip").count() == 3
+    forget(page)
+    for name in ("Full refit", "One prompt on all data", "Fine-tune on retained", "Gradient ascent", "Random labels"):
+        page.locator("#lm-methods").get_by_label(name).uncheck()
+    page.locator("#lm-run-methods").click()
+    page.wait_for_selector(".lm-awaited", timeout=WORK_MS)
+    page.wait_for_function("document.querySelectorAll('.lm-compare tbody tr:not(.lm-awaited)').length === 2", timeout=FIT_MS)
+    assert "SISA" in page.locator(".lm-compare tbody").inner_text()
+
+
+def test_the_membership_threshold_moves_and_answers_at_once(visit):
+    page = visit()
+    choose(page, "31-33")
+    forget(page)
+    open_tab(page, "Proof")
+    page.locator("#lm-run-audit").click()
+    page.wait_for_selector(".lm-drawing svg", timeout=FIT_MS)
+    slider = page.locator(".lm-threshold input[type=range]")
+    slider.press("Home")
+    assert "Caught 100 %" in page.locator(".lm-readout").inner_text()
+    for _ in range(3):
+        slider.press("PageUp")
+    said = page.locator(".lm-readout").inner_text()
+    assert said == slider.get_attribute("aria-valuetext")
+    page.locator(".lm-threshold").get_by_text("Loss threshold").click()
+    assert "Caught" in page.locator(".lm-readout").inner_text()

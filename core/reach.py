@@ -1,0 +1,107 @@
+"""How far a request reaches: which clusters it touches and how much would retrain, under other clusterings than the model's own too.
+
+Sizes only: nothing is trained and nothing is changed. Random shards stand for clustering without looking at the images (SISA).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.eraser import LMEraser
+from core.partition import make_partition
+from core.types import ForgetPlan, Partition, PartitionConfig, Samples
+
+
+@dataclass(frozen=True)
+class Reach:
+    """What one request reaches under one clustering. `seconds` is expected training time on this machine."""
+
+    clusters: int
+    touched: tuple[int, ...]
+    retrain: int  # samples
+    remain: int  # samples in the model afterwards
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Reaches:
+    """One request under the model's clusters and under random ones, and as many images spread over the model's clusters.
+
+    `grown` counts the clusters that hold the request's first 1, 2, ... images, by clustering, in the order of the rows.
+    """
+
+    images: int
+    adaptive: Reach
+    random: Reach
+    spread: Reach
+    grown: dict[str, tuple[int, ...]]
+
+
+def reaches(eraser: LMEraser, plan: ForgetPlan) -> Reaches:
+    """Return how far a plan reaches, beside its alternatives."""
+    samples, own = eraser.samples_, eraser.partition_
+    rows = samples.rows(plan.ids)
+    shards = random_shards(samples, own.clusters)
+    spread = one_from_each(own, len(rows))
+    grown = {"adaptive": _grown(own, rows), "random": _grown(shards, rows), "spread": _grown(own, spread)}
+    return Reaches(len(rows), planned(eraser, plan), _fixed(eraser, shards, rows), _fixed(eraser, own, spread), grown)
+
+
+def planned(eraser: LMEraser, plan: ForgetPlan) -> Reach:
+    """Return the reach of a plan, changed clusters included."""
+    sizes = np.bincount(plan.partition.assignment, minlength=len(plan.keys))
+    retrain = set(plan.retrain)
+    todo = sizes[[c for c, key in enumerate(plan.keys) if key in retrain]]
+    return Reach(plan.clusters_before, plan.touched, plan.samples_to_retrain, len(plan.survivors), eraser.expected_seconds(todo))
+
+
+def random_shards(samples: Samples, clusters: int) -> Partition:
+    """Return the samples' partition into so many random shards."""
+    return make_partition(samples.digests, None, PartitionConfig("random", clusters=clusters))
+
+
+def one_from_each(partition: Partition, count: int) -> np.ndarray:
+    """Return so many rows from as many different clusters as there are: the request that costs most.
+
+    Anchors are taken only where a cluster has no other samples, so that the clusters themselves stay as they are.
+    """
+    anchors, rounds = np.isin(np.arange(len(partition.assignment)), partition.anchors), []
+    for cluster in range(partition.clusters):
+        members = partition.members(cluster)
+        ordered = members[np.argsort(anchors[members], kind="stable")]
+        rounds += [(place, cluster, row) for place, row in enumerate(ordered[:count])]
+    return np.array([row for _, _, row in sorted(rounds)[:count]], np.int64)
+
+
+def _fixed(eraser: LMEraser, partition: Partition, rows: np.ndarray) -> Reach:
+    """Return the reach of rows under clusters that deletion leaves in place."""
+    gone = np.bincount(partition.assignment[rows], minlength=partition.clusters)
+    left = np.bincount(partition.assignment, minlength=partition.clusters) - gone
+    touched = np.flatnonzero(gone)
+    todo = left[touched][left[touched] > 0]
+    return Reach(partition.clusters, tuple(touched.tolist()), int(todo.sum()), int(left.sum()), eraser.expected_seconds(todo))
+
+
+def _grown(partition: Partition, rows: np.ndarray) -> tuple[int, ...]:
+    new = np.zeros(len(rows), np.int64)
+    new[np.unique(partition.assignment[rows], return_index=True)[1]] = 1
+    return tuple(np.cumsum(new).tolist())
+
+
+def origins(samples: Samples, partition: Partition, plan: ForgetPlan) -> dict[str, int | None]:
+    """Return, for each cluster that a plan retrains, the cluster of the model before that most of its samples come from."""
+    home = dict(zip(samples.ids, partition.assignment.tolist(), strict=True))
+    retrain = set(plan.retrain)
+    return {
+        key: _most([home[plan.survivors.ids[row]] for row in plan.partition.members(c)])
+        for c, key in enumerate(plan.keys)
+        if key in retrain
+    }
+
+
+def _most(clusters: Sequence[int]) -> int | None:
+    return Counter(clusters).most_common(1)[0][0] if clusters else None

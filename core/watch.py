@@ -1,0 +1,63 @@
+"""Lets whoever waits for long work see how far it is, and stop it, down to the single training step.
+
+A training loop deep inside a pure function has nobody to report to, and a callback in its job would have to travel to other
+processes. So the waiting thread says once that it watches, and loops in that thread report. Nothing computed depends on it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+
+from core.errors import CancelledError
+
+Report = Callable[[int, int], None]  # done, total
+
+
+@dataclass(eq=False)
+class _Watch:
+    report: Report
+    cancel: threading.Event | None
+    counting: bool = False  # whole jobs are being counted, so their steps are not
+
+
+_watch: ContextVar[_Watch | None] = ContextVar("watch", default=None)
+
+
+@contextmanager
+def watching(report: Report, cancel: threading.Event | None = None) -> Iterator[None]:
+    """Within this block, report the steps of loops in this thread, and end them with CancelledError once `cancel` is set."""
+    token = _watch.set(_Watch(report, cancel))
+    try:
+        yield
+    finally:
+        _watch.reset(token)
+
+
+def step(done: int, total: int) -> None:
+    """Say that a loop has done so many of its steps; raises CancelledError when the watcher asked to stop."""
+    watch = _watch.get()
+    if watch is None:
+        return
+    if watch.cancel is not None and watch.cancel.is_set():
+        raise CancelledError("Cancelled; the model is as it was before.")
+    if not watch.counting:
+        watch.report(done, total)
+
+
+@contextmanager
+def job(done: int, total: int) -> Iterator[None]:
+    """Run one job of `total`; of several, whole jobs are reported instead of their steps."""
+    watch = _watch.get()
+    if watch is None or watch.counting or total <= 1:
+        yield
+        return
+    step(done, total)
+    watch.counting = True
+    try:
+        yield
+    finally:
+        watch.counting = False
