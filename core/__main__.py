@@ -37,10 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     ledger.add_argument("--receipt", type=int, metavar="N", help="print this receipt")
     ledger.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     commands.choices["forget"].add_argument("--full", action="store_true", help="also measure full retraining")
-    audit = commands.add_parser("audit", help="membership inference: before a request, after it, and on the retrained control")
-    add_model_options(audit)
-    add_request_options(audit)
-    audit.add_argument("--shadows", type=int, default=16, help="shadow states for each touched cluster, 2 to 64 (default: 16)")
+    add_audit_options(commands.add_parser("audit", help="membership inference on a request, or a search for what it left (--residue)"))
     bench = commands.add_parser("bench", help="measurements: features, forget, accuracy, unlearn")
     bench.add_argument("what", choices=("features", "forget", "accuracy", "unlearn"))
     add_model_options(bench)
@@ -85,6 +82,17 @@ def add_request_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--ids", help="comma-separated ids, or unique beginnings of ids")
     command.add_argument("--subject")
     command.add_argument("--label", help="a class name")
+
+
+def add_audit_options(command: argparse.ArgumentParser) -> None:
+    """Add what the membership attacks and the residue scan take."""
+    add_model_options(command)
+    add_workspace_options(command)
+    add_request_options(command)
+    command.add_argument("--shadows", type=int, default=16, help="shadow states for each touched cluster, 2 to 64 (default: 16)")
+    text = "search for what a request leaves; with --workspace it is carried out for good, or, if none is given, earlier ones are sought"
+    command.add_argument("--residue", action="store_true", help=text)
+    command.add_argument("--folder", type=Path, action="append", default=[], metavar="DIR", help="--residue: search this folder, too")
 
 
 def add_pretrain_options(command: argparse.ArgumentParser) -> None:
@@ -272,12 +280,32 @@ def run_ledger(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def run_audit(args: argparse.Namespace, bar: Bar) -> dict:
+    """Attack a request's models, or scan for what the request left."""
     from core.audit import audit
+    from core.workspace_commands import scan_workspace
 
+    if args.residue:
+        return scan_workspace(args, bar) if args.workspace else run_residue(args, bar)
+    if args.workspace:
+        raise InputError("audit attacks models of a data set, not of a workspace. Leave --workspace out, or add --residue.")
     data, eraser, ids = request(args, bar)
     record = audit(eraser, ids, data.test, args.shadows, args.seed, bar)
     bar.close()
     return {"dataset": data.name, **record}
+
+
+def run_residue(args: argparse.Namespace, bar: Bar) -> dict:
+    """Forget in a private copy of the cached fit and search this process, temporary folders and --folder; the cache is the fit's own."""
+    from core.needles import Needles
+    from core.residue import registries_of, scan
+    from core.workspace_commands import places_of
+
+    data, eraser, ids = request(args, bar)
+    needles = Needles.of(eraser, ids, places_of(data.name, data.train))
+    eraser.forget(ids, progress=bar)
+    bar.close()
+    report = scan(needles, args.folder, registries_of(eraser))
+    return {"dataset": data.name, **report.to_json(), "text": report.text()}
 
 
 def run_bench(args: argparse.Namespace, bar: Bar) -> dict:
@@ -347,7 +375,7 @@ def run_pretrain(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; return 0, 1 when a verification fails, or 2 for an error, which is printed on standard error."""
+    """Run one command; return 0, 1 when a check fails or residue is found, or 2 for an error, which is printed on standard error."""
     args = build_parser().parse_args(argv)
     bar = Bar()
     try:
@@ -357,8 +385,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     bar.close()
-    print(json.dumps(result, indent=None if getattr(args, "json", False) else 2, allow_nan=False))
-    return 0 if result.get("equal", True) and result.get("untouched_equal", True) else 1
+    text = result.pop("text", None)  # for people, where a command has one
+    as_json = getattr(args, "json", False)
+    print(text if text and not as_json else json.dumps(result, indent=None if as_json else 2, allow_nan=False))
+    return 0 if all(result.get(name, True) for name in ("equal", "untouched_equal", "clean")) else 1
 
 
 if __name__ == "__main__":

@@ -71,6 +71,8 @@ class LMEraser:
     `load_backbone`. Without a store states live in memory; without an executor work runs in the calling thread.
     """
 
+    SHARED = ("_public",)  # test images, shared by all forks: see core.residue
+
     def __init__(
         self,
         config: EraserConfig | str = "fast",
