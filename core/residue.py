@@ -32,6 +32,7 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import types
 import zipfile
 from collections import Counter, deque
@@ -158,7 +159,8 @@ def module_caches() -> types.SimpleNamespace:
 def queue_leftovers() -> list[dict[str, Any]]:
     """Return what the threads that feed worker processes hold: the last job sent stays in a local variable of theirs."""
     feeders = {t.ident for t in threading.enumerate() if t.name.startswith("QueueFeeder")}
-    return [dict(frame.f_locals) for ident, frame in sys._current_frames().items() if ident in feeders]
+    frames = [frame for ident, frame in sys._current_frames().items() if ident in feeders]
+    return [dict(outer.f_locals) for frame in frames for outer, _ in traceback.walk_stack(frame)]
 
 
 class _Search:
