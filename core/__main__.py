@@ -54,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
+    """Add what decides the data set and the model."""
     command.add_argument("--dataset", default="digits", help="a name, or a folder, zip or parquet file of your own (default: digits)")
     command.add_argument("--data-dir", type=Path, help="folder of local parquet data sets")
     command.add_argument("--limit", type=int, help="use only so many samples")
@@ -71,12 +72,14 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_workspace_options(command: argparse.ArgumentParser, required: bool = False) -> None:
+    """Add what names a workspace, and how long to wait for it."""
     text = "folder of data, states and ledger: fit makes it; forget and verify use what it holds instead of the data and model options"
     command.add_argument("--workspace", type=Path, required=required, metavar="DIR", help=text)
     command.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so long while another process uses the workspace")
 
 
 def add_request_options(command: argparse.ArgumentParser) -> None:
+    """Add what says which samples are to be forgotten."""
     command.add_argument("--count", type=int, help="forget so many samples, drawn at random")
     command.add_argument("--seed", type=int, default=0, help="of that draw")
     command.add_argument("--ids", help="comma-separated ids, or unique beginnings of ids")
@@ -96,6 +99,7 @@ def add_audit_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_pretrain_options(command: argparse.ArgumentParser) -> None:
+    """Add where pretraining reads and writes, and a flag for every number of its configuration."""
     from core.pretrain import PretrainConfig
 
     command.add_argument("--data", type=Path, required=True, help="folder with train-*.parquet and valid.parquet")
@@ -145,12 +149,14 @@ class Bar:
         self._bar.update(progress.done - self._bar.n)
 
     def close(self) -> None:
+        """End the line of the bar that is drawn, if any."""
         if self._bar is not None:
             self._bar.close()
         self._bar, self._stage = None, None
 
 
 def load_data(args: argparse.Namespace):
+    """Return the data set that the options name."""
     from core.datasets import load_dataset
 
     return load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit)
@@ -177,6 +183,7 @@ def fitted(args: argparse.Namespace, data, bar: Bar):
 
 
 def run_fit(args: argparse.Namespace, bar: Bar) -> dict:
+    """Fit a model, in a workspace or with its states kept in the cache."""
     from core.metrics import evaluate
 
     data = load_data(args)
@@ -200,6 +207,7 @@ def run_fit(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def seconds_json(seconds, evaluate: float) -> dict:
+    """Return wall time by part, with what evaluation took; the total leaves evaluation out."""
     return {**asdict(seconds), "evaluate": evaluate, "total": seconds.total}
 
 
@@ -214,6 +222,8 @@ def request(args: argparse.Namespace, bar: Bar):
 
 
 def run_forget(args: argparse.Namespace, bar: Bar) -> dict:
+    """Carry out one request, in a workspace or on a private copy of the cached fit, and report its cost and accuracy."""
+    from core.baselines import eraser_flops
     from core.metrics import evaluate
     from core.workspace_commands import forget_in_workspace
 
@@ -224,7 +234,9 @@ def run_forget(args: argparse.Namespace, bar: Bar) -> dict:
     gone = data.train.take(data.train.rows(ids))
     before = evaluate(eraser, data.test, gone)
     plan = eraser.plan(ids)
+    images = eraser.derived_images_
     outcome = eraser.forget(plan, progress=bar)
+    flops = eraser_flops(eraser, outcome.trained, eraser.derived_images_ - images)
     after = evaluate(eraser, data.test, gone)
     bar.close()
     result = {
@@ -233,6 +245,7 @@ def run_forget(args: argparse.Namespace, bar: Bar) -> dict:
         "plan": plan.summary(),
         "seconds": seconds_json(outcome.seconds, after.seconds),
         "sample_passes": {"request": outcome.sample_passes, "full": full_passes(eraser)},
+        "flops": {"request": flops, "full": eraser_flops(eraser, eraser.keys_, len(set(eraser.samples_.digests)))},
         "accuracy": {"before": before.accuracies(), "after": after.accuracies()},
         "root": {"before": outcome.root_before, "after": outcome.root_after},
     }
@@ -249,6 +262,7 @@ def full_passes(eraser) -> int:
 
 
 def run_verify(args: argparse.Namespace, bar: Bar) -> dict:
+    """Check a workspace, or forget in a private copy and compare it with a model trained from scratch in another process."""
     from core.cleanroom import clean_room, untouched_equal
     from core.workspace_commands import check_workspace
 
@@ -274,6 +288,7 @@ def run_verify(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def run_ledger(args: argparse.Namespace, bar: Bar) -> dict:
+    """Return a workspace's requests, or one receipt."""
     from core.workspace_commands import show_ledger
 
     return show_ledger(args)
@@ -309,6 +324,7 @@ def run_residue(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def run_bench(args: argparse.Namespace, bar: Bar) -> dict:
+    """Run one of the measurements."""
     from core import bench
 
     if args.what == "features":
@@ -326,12 +342,14 @@ def run_bench(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def number_of_requests(text: str | None) -> int:
+    """Return how many requests `bench forget` makes; raises InputError for what is no number of at least 1."""
     if text is not None and (not text.isdecimal() or int(text) < 1):
         raise InputError(f"--requests is {text!r}; bench forget takes a whole number of at least 1.")
     return int(text or 20)
 
 
 def run_bench_unlearn(args: argparse.Namespace, data, eraser, bar: Bar) -> dict:
+    """Compare the methods, and write the table and the report that are asked for."""
     from core.baselines import METHODS
     from core.bench_unlearn import REQUESTS, bench_unlearn, markdown_table
 
@@ -348,6 +366,7 @@ def names(text: str | None) -> list[str]:
 
 
 def run_layout(args: argparse.Namespace, bar: Bar) -> dict:
+    """Compute a data set's map layout into assets/."""
     from core.backbone import load_backbone
     from core.projection import layout_name, ship_layout
 
@@ -357,6 +376,7 @@ def run_layout(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def run_pretrain(args: argparse.Namespace, bar: Bar) -> dict:
+    """Train the embedded backbone on public images, and export it if asked to."""
     import torch
 
     from core.environment import default_device

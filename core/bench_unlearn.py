@@ -1,8 +1,8 @@
 """Every method of `baselines` against the same requests, on the same data and machine, in one run. Trains nothing of its own.
 
 A row holds one method's seconds, sample passes, accuracies and how well the loss threshold still finds what was forgotten,
-beside the same figures of full refit for that very request. FLOPs are not counted; sample passes stand for them where the
-prompt is the same.
+beside the same figures of full refit for that very request. Cost is given three ways: seconds, sample passes, and FLOPs, of which
+`core.flops` says what is counted.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ def _one(method: Method, ids, test: Questions, retained: Questions, forgotten: Q
         "exact": method.exact,
         "seconds": {**asdict(cost.seconds), "evaluate": evaluate, "total": cost.seconds.total},
         "sample_passes": cost.sample_passes,
+        "flops": cost.flops,
         "accuracy": {
             "test": _accuracy(on_test, test.samples),
             "retained": _accuracy(on_retained, retained.samples),
@@ -151,6 +152,7 @@ COLUMNS = (
     "evaluation",
     "speed-up",
     "passes",
+    "GFLOPs",
     "test %",
     "retained %",
     "forgotten %",
@@ -175,11 +177,12 @@ def _cells(rows: list[dict]) -> list[str]:
     seconds = [_middle([r["seconds"][part] for r in rows], "{:.2f}") for part in ("total", "setup", "train", "evaluate")]
     accuracy = [_middle([r["accuracy"][part] for r in rows], "{:.1f}", 100) for part in ("test", "retained", "forgotten")]
     passes = _middle([r["sample_passes"] for r in rows], "{:.0f}")
+    flops = _middle([r["flops"] for r in rows], "{:,.1f}", 1e-9)
     attack = rows[0]["attack"]
     area = "–" if attack["auc"] is None else "{:.2f} ({:.2f} to {:.2f})".format(attack["auc"], *attack["auc_interval"])
     speedup = _middle([r["speedup"] for r in rows], "{:.1f}")
     exact = "yes" if rows[0]["exact"] else "no"
-    return [rows[0]["request"], rows[0]["method"], exact, *seconds, speedup, passes, *accuracy, area, attack["verdict"] or "–"]
+    return [rows[0]["request"], rows[0]["method"], exact, *seconds, speedup, passes, flops, *accuracy, area, attack["verdict"] or "–"]
 
 
 def _middle(values: list, form: str, factor: float = 1) -> str:

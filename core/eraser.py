@@ -248,6 +248,11 @@ class LMEraser:
         return fresh, fresh.outcome_
 
     @property
+    def derived_images_(self) -> int:
+        """Images that were sent through the backbone for this model so far; a fork counts its own."""
+        return self._derived.computed
+
+    @property
     def config_(self) -> EraserConfig:
         self._fitted()
         return self._config
