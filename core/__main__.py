@@ -6,13 +6,17 @@ Parses, calls the engine, prints. With --json exactly one object goes to standar
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
+import shlex
+import subprocess
 import sys
+import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from core.errors import InputError, LMEraserError
+from core.errors import InputError, LMEraserError, StoreError
 from core.types import EraserConfig, Progress
 
 
@@ -45,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     bench.add_argument("--methods", help="bench unlearn: comma-separated names (default: all)")
     bench.add_argument("--repeats", type=int, default=1, help="bench unlearn: how often each request, with other samples")
     bench.add_argument("--table", type=Path, help="bench unlearn: also write the rows as a Markdown table into this file")
+    bench.add_argument("--report", type=Path, help="bench unlearn: also draw the results into this stand-alone HTML file")
     bench.add_argument("--features", default="embedded,random,pixels", help="bench features: which features")
     bench.add_argument("--datasets", default="digits,cifar10,gtsrb,madbase", help="bench features: comma-separated")
     layout = commands.add_parser("layout", help="compute a data set's map layout into assets/")
@@ -93,6 +98,8 @@ def add_audit_options(command: argparse.ArgumentParser) -> None:
     add_workspace_options(command)
     add_request_options(command)
     command.add_argument("--shadows", type=int, default=16, help="shadow states for each touched cluster, 2 to 64 (default: 16)")
+    command.add_argument("--approximate", action="store_true", help="also attack fine-tuning on retained, gradient ascent, random labels")
+    command.add_argument("--table", type=Path, help="also write the results as a Markdown table into this file")
     text = "search for what a request leaves; with --workspace it is carried out for good, or, if none is given, earlier ones are sought"
     command.add_argument("--residue", action="store_true", help=text)
     command.add_argument("--folder", type=Path, action="append", default=[], metavar="DIR", help="--residue: search this folder, too")
@@ -297,6 +304,7 @@ def run_ledger(args: argparse.Namespace, bar: Bar) -> dict:
 def run_audit(args: argparse.Namespace, bar: Bar) -> dict:
     """Attack a request's models, or scan for what the request left."""
     from core.audit import audit
+    from core.audit_report import audit_approximate, markdown_table
     from core.workspace_commands import scan_workspace
 
     if args.residue:
@@ -304,9 +312,13 @@ def run_audit(args: argparse.Namespace, bar: Bar) -> dict:
     if args.workspace:
         raise InputError("audit attacks models of a data set, not of a workspace. Leave --workspace out, or add --residue.")
     data, eraser, ids = request(args, bar)
-    record = audit(eraser, ids, data.test, args.shadows, args.seed, bar)
+    record = {"dataset": data.name, "samples": len(data.train), **audit(eraser, ids, data.test, args.shadows, args.seed, bar)}
+    if args.approximate:
+        record["approximate"] = audit_approximate(eraser, ids, data.test, args.shadows, args.seed, bar)
     bar.close()
-    return {"dataset": data.name, **record}
+    if args.table:
+        args.table.write_text(markdown_table(record), "utf-8")
+    return record
 
 
 def run_residue(args: argparse.Namespace, bar: Bar) -> dict:
@@ -354,10 +366,27 @@ def run_bench_unlearn(args: argparse.Namespace, data, eraser, bar: Bar) -> dict:
     from core.bench_unlearn import REQUESTS, bench_unlearn, markdown_table
 
     methods = names(args.methods) or METHODS
+    if args.report and importlib.util.find_spec("plotly") is None:
+        raise InputError("--report draws with plotly, which is not installed. Run `pip install plotly`, or leave --report out.")
     result = bench_unlearn(data, eraser, methods, names(args.requests) or REQUESTS, args.repeats, progress=bar)
+    result["commands"] = [args.line]
     if args.table:
         args.table.write_text(markdown_table(result), "utf-8")
+    if args.report:
+        write_report(result, args.report)
     return result
+
+
+def write_report(result: dict, path: Path) -> None:
+    """Let the page's code draw a result, in another process, as the engine draws nothing; raises StoreError when it cannot."""
+    root = Path(__file__).resolve().parent.parent
+    with tempfile.TemporaryDirectory(prefix="lmeraser-") as folder:
+        source = Path(folder) / "result.json"
+        source.write_text(json.dumps(result, allow_nan=False), "utf-8")
+        command = [sys.executable, "-m", "demo.report", str(source), str(path.resolve())]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StoreError(f"{path} was not drawn: {(done.stderr.strip() or 'no reason was given').splitlines()[-1][:300]}")
 
 
 def names(text: str | None) -> list[str]:
@@ -397,6 +426,7 @@ def run_pretrain(args: argparse.Namespace, bar: Bar) -> dict:
 def main(argv: list[str] | None = None) -> int:
     """Run one command; return 0, 1 when a check fails or residue is found, or 2 for an error, which is printed on standard error."""
     args = build_parser().parse_args(argv)
+    args.line = shlex.join(["python", "-m", "core", *(sys.argv[1:] if argv is None else argv)])
     bar = Bar()
     try:
         result = globals()[f"run_{args.command}"](args, bar)

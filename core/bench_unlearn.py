@@ -16,7 +16,7 @@ import numpy as np
 from core.audit import AttackResult, Scores, compare, log_likelihood
 from core.baselines import METHODS, Method, Questions, build_methods
 from core.bench import spread
-from core.environment import hardware
+from core.environment import environment, hardware
 from core.eraser import LMEraser
 from core.errors import InputError
 from core.metrics import score
@@ -77,6 +77,7 @@ def bench_unlearn(
         "before": [_accuracy_row(m, test) for m in built],
         "rows": rows,
         "hardware": hardware(),
+        "versions": environment(eraser.backbone_.device),
     }
 
 
@@ -163,14 +164,40 @@ COLUMNS = (
 
 def markdown_table(record: dict) -> str:
     """Return the record's rows as a Markdown table: medians over the repeats, then smallest to largest where there are several."""
-    groups: dict[tuple[str, str], list[dict]] = {}
-    for row in record["rows"]:
-        groups.setdefault((row["request"], row["method"]), []).append(row)
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *(_cells(rows) for rows in groups.values())]
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *table_rows(record)]
     size = f"{record['samples']} samples, {record['clusters']} clusters"
     facts = f"{record['dataset']}, {size}, n = {record['repeats']} a row, seed {record['seed']}"
     machine = ", ".join(f"{k} {v}" for k, v in record["hardware"].items())
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + f"\n\n{facts}. {machine}.\n"
+
+
+def table_rows(record: dict) -> list[list[str]]:
+    """Return the table's cells as text, a row for each request and method."""
+    return [_cells(rows) for rows in _repeats(record["rows"])]
+
+
+def medians(rows: list[dict]) -> list[dict]:
+    """Return one flat row for each request and method: medians of seconds and test accuracy, and the first repeat's attack."""
+    return [
+        {
+            "request": group[0]["request"],
+            "method": group[0]["method"],
+            "seconds": float(np.median([r["seconds"]["total"] for r in group])),
+            "test": float(np.median([r["accuracy"]["test"] for r in group])),
+            "auc": group[0]["attack"]["auc"],
+            "auc_low": (group[0]["attack"]["auc_interval"] or [None])[0],
+            "auc_high": (group[0]["attack"]["auc_interval"] or [None])[-1],
+        }
+        for group in _repeats(rows)
+    ]
+
+
+def _repeats(rows: list[dict]) -> list[list[dict]]:
+    """Return the rows in groups of one request and method."""
+    groups: dict[tuple[str, str], list[dict]] = {}
+    for row in rows:
+        groups.setdefault((row["request"], row["method"]), []).append(row)
+    return list(groups.values())
 
 
 def _cells(rows: list[dict]) -> list[str]:

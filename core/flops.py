@@ -97,27 +97,23 @@ def _prepared(recipe: Recipe) -> int:
 @lru_cache(maxsize=1024)
 def _forward(recipe: Recipe, rows: int, head: bool = False) -> int:
     """A batch on its way to the head's input, or through the head."""
-    if not rows:
-        return 0
-    logits, pooled = _tuned(recipe, rows)
-    with torch.no_grad():
-        return counted(logits if head else pooled)
+    return counted(_tuned(recipe, rows, learned=False)[0 if head else 1]) if rows else 0
 
 
 @lru_cache(maxsize=1024)
 def _step(recipe: Recipe, rows: int) -> int:
     """A batch forward and backward."""
-    logits, _ = _tuned(recipe, rows)
+    logits, _ = _tuned(recipe, rows, learned=True)
     return counted(lambda: logits().sum().backward())
 
 
-def _tuned(recipe: Recipe, rows: int) -> tuple[Callable, Callable]:
-    """Return two functions: a fresh prompt and head on a batch, and the prompt alone."""
+def _tuned(recipe: Recipe, rows: int, learned: bool) -> tuple[Callable, Callable]:
+    """Return two functions: a fresh prompt and head on a batch, and the prompt alone; gradients reach both if they are `learned`."""
     backbone, inputs, features = _members(recipe, rows)
     forward = head_input(recipe.prompt, recipe.train, backbone, inputs, features)
-    prompt = initial_prompt(recipe.prompt, backbone, torch.Generator().manual_seed(0)).requires_grad_()
+    prompt = initial_prompt(recipe.prompt, backbone, torch.Generator().manual_seed(0)).requires_grad_(learned)
     width = backbone.dim + recipe.train.use_features * features.shape[1]
-    weight = torch.zeros(recipe.classes, width, device=backbone.device, requires_grad=True)
+    weight = torch.zeros(recipe.classes, width, device=backbone.device, requires_grad=learned)
     pooled = lambda: forward(prompt, torch.arange(rows))  # noqa: E731
     return lambda: F.linear(pooled() * 1.0, weight), pooled  # in training, the head's input is scaled before it
 
