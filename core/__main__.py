@@ -6,13 +6,17 @@ Parses, calls the engine, prints. With --json exactly one object goes to standar
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
+import shlex
+import subprocess
 import sys
+import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from core.errors import InputError, LMEraserError
+from core.errors import InputError, LMEraserError, StoreError
 from core.types import EraserConfig, Progress
 
 
@@ -37,10 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     ledger.add_argument("--receipt", type=int, metavar="N", help="print this receipt")
     ledger.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     commands.choices["forget"].add_argument("--full", action="store_true", help="also measure full retraining")
-    audit = commands.add_parser("audit", help="membership inference: before a request, after it, and on the retrained control")
-    add_model_options(audit)
-    add_request_options(audit)
-    audit.add_argument("--shadows", type=int, default=16, help="shadow states for each touched cluster, 2 to 64 (default: 16)")
+    add_audit_options(commands.add_parser("audit", help="membership inference on a request, or a search for what it left (--residue)"))
     bench = commands.add_parser("bench", help="measurements: features, forget, accuracy, unlearn")
     bench.add_argument("what", choices=("features", "forget", "accuracy", "unlearn"))
     add_model_options(bench)
@@ -48,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
     bench.add_argument("--methods", help="bench unlearn: comma-separated names (default: all)")
     bench.add_argument("--repeats", type=int, default=1, help="bench unlearn: how often each request, with other samples")
     bench.add_argument("--table", type=Path, help="bench unlearn: also write the rows as a Markdown table into this file")
+    bench.add_argument("--report", type=Path, help="bench unlearn: also draw the results into this stand-alone HTML file")
     bench.add_argument("--features", default="embedded,random,pixels", help="bench features: which features")
     bench.add_argument("--datasets", default="digits,cifar10,gtsrb,madbase", help="bench features: comma-separated")
     layout = commands.add_parser("layout", help="compute a data set's map layout into assets/")
@@ -57,6 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
+    """Add what decides the data set and the model."""
     command.add_argument("--dataset", default="digits", help="a name, or a folder, zip or parquet file of your own (default: digits)")
     command.add_argument("--data-dir", type=Path, help="folder of local parquet data sets")
     command.add_argument("--limit", type=int, help="use only so many samples")
@@ -74,12 +77,14 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
 
 
 def add_workspace_options(command: argparse.ArgumentParser, required: bool = False) -> None:
+    """Add what names a workspace, and how long to wait for it."""
     text = "folder of data, states and ledger: fit makes it; forget and verify use what it holds instead of the data and model options"
     command.add_argument("--workspace", type=Path, required=required, metavar="DIR", help=text)
     command.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so long while another process uses the workspace")
 
 
 def add_request_options(command: argparse.ArgumentParser) -> None:
+    """Add what says which samples are to be forgotten."""
     command.add_argument("--count", type=int, help="forget so many samples, drawn at random")
     command.add_argument("--seed", type=int, default=0, help="of that draw")
     command.add_argument("--ids", help="comma-separated ids, or unique beginnings of ids")
@@ -87,7 +92,21 @@ def add_request_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--label", help="a class name")
 
 
+def add_audit_options(command: argparse.ArgumentParser) -> None:
+    """Add what the membership attacks and the residue scan take."""
+    add_model_options(command)
+    add_workspace_options(command)
+    add_request_options(command)
+    command.add_argument("--shadows", type=int, default=16, help="shadow states for each touched cluster, 2 to 64 (default: 16)")
+    command.add_argument("--approximate", action="store_true", help="also attack fine-tuning on retained, gradient ascent, random labels")
+    command.add_argument("--table", type=Path, help="also write the results as a Markdown table into this file")
+    text = "search for what a request leaves; with --workspace it is carried out for good, or, if none is given, earlier ones are sought"
+    command.add_argument("--residue", action="store_true", help=text)
+    command.add_argument("--folder", type=Path, action="append", default=[], metavar="DIR", help="--residue: search this folder, too")
+
+
 def add_pretrain_options(command: argparse.ArgumentParser) -> None:
+    """Add where pretraining reads and writes, and a flag for every number of its configuration."""
     from core.pretrain import PretrainConfig
 
     command.add_argument("--data", type=Path, required=True, help="folder with train-*.parquet and valid.parquet")
@@ -137,12 +156,14 @@ class Bar:
         self._bar.update(progress.done - self._bar.n)
 
     def close(self) -> None:
+        """End the line of the bar that is drawn, if any."""
         if self._bar is not None:
             self._bar.close()
         self._bar, self._stage = None, None
 
 
 def load_data(args: argparse.Namespace):
+    """Return the data set that the options name."""
     from core.datasets import load_dataset
 
     return load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit)
@@ -169,6 +190,7 @@ def fitted(args: argparse.Namespace, data, bar: Bar):
 
 
 def run_fit(args: argparse.Namespace, bar: Bar) -> dict:
+    """Fit a model, in a workspace or with its states kept in the cache."""
     from core.metrics import evaluate
 
     data = load_data(args)
@@ -192,6 +214,7 @@ def run_fit(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def seconds_json(seconds, evaluate: float) -> dict:
+    """Return wall time by part, with what evaluation took; the total leaves evaluation out."""
     return {**asdict(seconds), "evaluate": evaluate, "total": seconds.total}
 
 
@@ -206,6 +229,8 @@ def request(args: argparse.Namespace, bar: Bar):
 
 
 def run_forget(args: argparse.Namespace, bar: Bar) -> dict:
+    """Carry out one request, in a workspace or on a private copy of the cached fit, and report its cost and accuracy."""
+    from core.baselines import eraser_flops
     from core.metrics import evaluate
     from core.workspace_commands import forget_in_workspace
 
@@ -216,7 +241,9 @@ def run_forget(args: argparse.Namespace, bar: Bar) -> dict:
     gone = data.train.take(data.train.rows(ids))
     before = evaluate(eraser, data.test, gone)
     plan = eraser.plan(ids)
+    images = eraser.derived_images_
     outcome = eraser.forget(plan, progress=bar)
+    flops = eraser_flops(eraser, outcome.trained, eraser.derived_images_ - images)
     after = evaluate(eraser, data.test, gone)
     bar.close()
     result = {
@@ -225,6 +252,7 @@ def run_forget(args: argparse.Namespace, bar: Bar) -> dict:
         "plan": plan.summary(),
         "seconds": seconds_json(outcome.seconds, after.seconds),
         "sample_passes": {"request": outcome.sample_passes, "full": full_passes(eraser)},
+        "flops": {"request": flops, "full": eraser_flops(eraser, eraser.keys_, len(set(eraser.samples_.digests)))},
         "accuracy": {"before": before.accuracies(), "after": after.accuracies()},
         "root": {"before": outcome.root_before, "after": outcome.root_after},
     }
@@ -241,6 +269,7 @@ def full_passes(eraser) -> int:
 
 
 def run_verify(args: argparse.Namespace, bar: Bar) -> dict:
+    """Check a workspace, or forget in a private copy and compare it with a model trained from scratch in another process."""
     from core.cleanroom import clean_room, untouched_equal
     from core.workspace_commands import check_workspace
 
@@ -266,23 +295,50 @@ def run_verify(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def run_ledger(args: argparse.Namespace, bar: Bar) -> dict:
+    """Return a workspace's requests, or one receipt."""
     from core.workspace_commands import show_ledger
 
     return show_ledger(args)
 
 
 def run_audit(args: argparse.Namespace, bar: Bar) -> dict:
+    """Attack a request's models, or scan for what the request left."""
     from core.audit import audit
+    from core.audit_report import audit_approximate, markdown_table
+    from core.workspace_commands import scan_workspace
 
+    if args.residue:
+        return scan_workspace(args, bar) if args.workspace else run_residue(args, bar)
+    if args.workspace:
+        raise InputError("audit attacks models of a data set, not of a workspace. Leave --workspace out, or add --residue.")
     data, eraser, ids = request(args, bar)
-    record = audit(eraser, ids, data.test, args.shadows, args.seed, bar)
+    record = {"dataset": data.name, "samples": len(data.train), **audit(eraser, ids, data.test, args.shadows, args.seed, bar)}
+    if args.approximate:
+        record["approximate"] = audit_approximate(eraser, ids, data.test, args.shadows, args.seed, bar)
+    bar.close()
+    if args.table:
+        args.table.write_text(markdown_table(record), "utf-8")
     if not args.json:
         del record["scores"]  # one number a line for every sample
+    return record
+
+
+def run_residue(args: argparse.Namespace, bar: Bar) -> dict:
+    """Forget in a private copy of the cached fit and search this process, temporary folders and --folder; the cache is the fit's own."""
+    from core.needles import Needles
+    from core.residue import registries_of, scan
+    from core.workspace_commands import places_of
+
+    data, eraser, ids = request(args, bar)
+    needles = Needles.of(eraser, ids, places_of(data.name, data.train))
+    eraser.forget(ids, progress=bar)
     bar.close()
-    return {"dataset": data.name, **record}
+    report = scan(needles, args.folder, registries_of(eraser))
+    return {"dataset": data.name, **report.to_json(), "text": report.text()}
 
 
 def run_bench(args: argparse.Namespace, bar: Bar) -> dict:
+    """Run one of the measurements."""
     from core import bench
 
     if args.what == "features":
@@ -300,20 +356,39 @@ def run_bench(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def number_of_requests(text: str | None) -> int:
+    """Return how many requests `bench forget` makes; raises InputError for what is no number of at least 1."""
     if text is not None and (not text.isdecimal() or int(text) < 1):
         raise InputError(f"--requests is {text!r}; bench forget takes a whole number of at least 1.")
     return int(text or 20)
 
 
 def run_bench_unlearn(args: argparse.Namespace, data, eraser, bar: Bar) -> dict:
+    """Compare the methods, and write the table and the report that are asked for."""
     from core.baselines import METHODS
     from core.bench_unlearn import REQUESTS, bench_unlearn, markdown_table
 
     methods = names(args.methods) or METHODS
+    if args.report and importlib.util.find_spec("plotly") is None:
+        raise InputError("--report draws with plotly, which is not installed. Run `pip install plotly`, or leave --report out.")
     result = bench_unlearn(data, eraser, methods, names(args.requests) or REQUESTS, args.repeats, progress=bar)
+    result["commands"] = [args.line]
     if args.table:
         args.table.write_text(markdown_table(result), "utf-8")
+    if args.report:
+        write_report(result, args.report)
     return result
+
+
+def write_report(result: dict, path: Path) -> None:
+    """Let the page's code draw a result, in another process, as the engine draws nothing; raises StoreError when it cannot."""
+    root = Path(__file__).resolve().parent.parent
+    with tempfile.TemporaryDirectory(prefix="lmeraser-") as folder:
+        source = Path(folder) / "result.json"
+        source.write_text(json.dumps(result, allow_nan=False), "utf-8")
+        command = [sys.executable, "-m", "demo.report", str(source), str(path.resolve())]
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise StoreError(f"{path} was not drawn: {(done.stderr.strip() or 'no reason was given').splitlines()[-1][:300]}")
 
 
 def names(text: str | None) -> list[str]:
@@ -322,6 +397,7 @@ def names(text: str | None) -> list[str]:
 
 
 def run_layout(args: argparse.Namespace, bar: Bar) -> dict:
+    """Compute a data set's map layout into assets/."""
     from core.backbone import load_backbone
     from core.projection import layout_name, ship_layout
 
@@ -331,6 +407,7 @@ def run_layout(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def run_pretrain(args: argparse.Namespace, bar: Bar) -> dict:
+    """Train the embedded backbone on public images, and export it if asked to."""
     import torch
 
     from core.environment import default_device
@@ -349,8 +426,9 @@ def run_pretrain(args: argparse.Namespace, bar: Bar) -> dict:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; return 0, 1 when a verification fails, or 2 for an error, which is printed on standard error."""
+    """Run one command; return 0, 1 when a check fails or residue is found, or 2 for an error, which is printed on standard error."""
     args = build_parser().parse_args(argv)
+    args.line = shlex.join(["python", "-m", "core", *(sys.argv[1:] if argv is None else argv)])
     bar = Bar()
     try:
         result = globals()[f"run_{args.command}"](args, bar)
@@ -359,8 +437,10 @@ def main(argv: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     bar.close()
-    print(json.dumps(result, indent=None if getattr(args, "json", False) else 2, allow_nan=False))
-    return 0 if result.get("equal", True) and result.get("untouched_equal", True) else 1
+    text = result.pop("text", None)  # for people, where a command has one
+    as_json = getattr(args, "json", False)
+    print(text if text and not as_json else json.dumps(result, indent=None if as_json else 2, allow_nan=False))
+    return 0 if all(result.get(name, True) for name in ("equal", "untouched_equal", "clean")) else 1
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import hashlib
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,25 +28,36 @@ from core.environment import reproducible
 from core.eraser import LMEraser, Model, checked_ids, model_root
 from core.errors import InputError
 from core.executors import Executor, InlineExecutor
+from core.flops import Recipe, derivation_flops, joint_flops, tuning_flops, whole_backbone_flops
 from core.partition import make_partition, squared_distances
 from core.presets import prompt_of_kind
 from core.prompts import initial_prompt, pixel_mask, trunk_block
 from core.serve import ClusterCache, Inputs
 from core.store import MemoryStore
-from core.train import ClusterJob, _spread, batches, head_input
+from core.train import ClusterJob, batches, center_and_scale, head_input
 from core.types import ClusterState, EraserConfig, Outcome, Samples, Seconds
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a fit or a request took; evaluation is not part of it."""
+    """What a fit or a request took, three ways; evaluation is not part of it. On what FLOPs hold see `core.flops`."""
 
     seconds: Seconds
     sample_passes: int
+    flops: int
 
-    @classmethod
-    def of(cls, outcome: Outcome) -> Cost:
-        return cls(outcome.seconds, outcome.sample_passes)
+
+def eraser_flops(eraser: LMEraser, trained: Collection[str], images: int) -> int:
+    """Return the FLOPs of training the clusters of an eraser that have these keys, and of sending so many images through the backbone."""
+    recipe = recipe_of(eraser.backbone_, eraser.config_, len(eraser.samples_.classes))
+    sizes = np.bincount(eraser.partition_.assignment, minlength=eraser.partition_.clusters)
+    members = [int(n) for key, n in zip(eraser.keys_, sizes, strict=True) if key in set(trained)]
+    return sum(tuning_flops(recipe, n) for n in members) + derivation_flops(eraser.backbone_, images)
+
+
+def recipe_of(backbone: Backbone, config: EraserConfig, classes: int) -> Recipe:
+    """Return what decides the FLOPs of tuning under a configuration."""
+    return Recipe(backbone.spec, str(backbone.device), config.prompt, config.train, classes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +112,13 @@ class _OnEraser(Method):
         return self.eraser.samples_
 
     def fit(self, samples: Samples) -> Cost:
-        return Cost.of(self.eraser.fit(samples).outcome_)
+        return self._cost(lambda: self.eraser.fit(samples).outcome_)
+
+    def _cost(self, change: Callable[[], Outcome]) -> Cost:
+        before = self.eraser.derived_images_ if hasattr(self.eraser, "model_") else 0
+        outcome = change()
+        flops = eraser_flops(self.eraser, outcome.trained, self.eraser.derived_images_ - before)
+        return Cost(outcome.seconds, outcome.sample_passes, flops)
 
     def predict_proba(self, questions: Questions) -> np.ndarray:
         return self.eraser.predict_proba(questions.inputs)
@@ -113,7 +130,7 @@ class Clusters(_OnEraser):
     name, exact, control = "LMEraser", True, "full refit"
 
     def forget(self, ids) -> Cost:
-        return Cost.of(self.eraser.forget(ids))
+        return self._cost(lambda: self.eraser.forget(ids))
 
     def fork(self) -> Clusters:
         return Clusters(self.eraser.fork())
@@ -166,7 +183,7 @@ def tuned(job: ClusterJob, start: ClusterState | None = None, rows: np.ndarray |
         rng = torch.Generator().manual_seed(int(job.key[:15], 16))
         prompt, weight, bias = _start(job, backbone, start, rng)
         forward = head_input(job.prompt, job.train, backbone, job.inputs, job.features)
-        center, scale = _spread(forward, prompt, len(job.labels))
+        center, scale = center_and_scale(forward, prompt, len(job.labels))
         weight, bias = weight * scale, bias + weight @ center
         parameters = [p.detach().requires_grad_() for p in (prompt, weight, bias)]
         losses, passes = _steps(job, forward, center, scale, parameters, rng, np.arange(len(job.labels)) if rows is None else rows, ascend)
@@ -241,7 +258,9 @@ class WholeBackbone(Method):
             torch.nn.init.zeros_(self.head_.weight)
             torch.nn.init.zeros_(self.head_.bias)
             passes = self._train(samples, rng)
-        return Cost(Seconds(train=time.perf_counter() - began), passes)
+        seconds = Seconds(train=time.perf_counter() - began)
+        flops = whole_backbone_flops(self.backbone, len(samples), self.config.epochs, self.config.batch_size, len(samples.classes))
+        return Cost(seconds, passes, flops)
 
     def forget(self, ids) -> Cost:
         remaining = self.samples_.without(checked_ids(ids))
@@ -308,7 +327,13 @@ class JointClusters(Method):
         planned, self.samples_, self.prototypes_ = time.perf_counter(), samples, partition.prototypes
         with reproducible():
             passes = self._train(samples)
-        return Cost(Seconds(setup, planned - began, time.perf_counter() - planned), passes)
+        seconds = Seconds(setup, planned - began, time.perf_counter() - planned)
+        return Cost(seconds, passes, derivation_flops(self.backbone, derived.computed) + self._training_flops(samples))
+
+    def _training_flops(self, samples: Samples) -> int:
+        steps = self.config.train.steps * len(self.prototypes_)
+        recipe = recipe_of(self.backbone, self.config, len(samples.classes))
+        return joint_flops(recipe, steps, min(len(samples), self.config.train.batch_size))
 
     def forget(self, ids) -> Cost:
         remaining = self.samples_.without(checked_ids(ids))
@@ -393,6 +418,12 @@ def _prefix(job: ClusterJob, rows: np.ndarray, stage: int) -> ClusterJob:
     return replace(job, key=key, inputs=job.inputs[rows], features=job.features[rows], labels=job.labels[rows])
 
 
+def shard_flops(job: ShardJob) -> int:
+    """Return the FLOPs of `train_shard`."""
+    sizes = [int((job.slices <= stage).sum()) for stage in range(job.first, job.count)]
+    return sum(tuning_flops(Recipe.of(job.cluster), n) for n in sizes if n)
+
+
 class Sisa(Method):
     """Random shards by digest, each cut into slices with a checkpoint after each; the shards' probabilities are averaged.
 
@@ -408,7 +439,7 @@ class Sisa(Method):
 
     def fit(self, samples: Samples) -> Cost:
         self._derived = Derived(self.backbone, trunk_block(self.config.prompt, self.backbone), self.executor)
-        self._cache = ClusterCache()
+        self._cache, self._counted = ClusterCache(), 0
         self.checkpoints_: dict[int, list[ClusterState | None]] = {}
         setup = self._derived.ensure(samples, trunk=True)
         return self._advance(samples, {int(s): 0 for s in np.unique(self._place(samples.digests)[0])}, setup)
@@ -428,7 +459,7 @@ class Sisa(Method):
     def fork(self) -> Sisa:
         other = Sisa(self.config, self.backbone, self.executor, self.shards, self.slices)
         other.config, other.samples_, other.checkpoints_ = self.config, self.samples_, dict(self.checkpoints_)
-        other._derived, other._cache = self._derived.fork(), self._cache.fork()
+        other._derived, other._cache, other._counted = self._derived.fork(), self._cache.fork(), 0
         return other
 
     def _place(self, digests) -> tuple[np.ndarray, np.ndarray]:
@@ -438,13 +469,15 @@ class Sisa(Method):
 
     def _advance(self, samples: Samples, first: dict[int, int], setup: float) -> Cost:
         began, passes = time.perf_counter(), 0
+        images, self._counted = self._derived.computed - self._counted, self._derived.computed
         self.samples_ = samples
         jobs = self._jobs(samples, first)
         for i, states in self.executor.map(train_shard, list(jobs.values())):
             shard = list(jobs)[i]
             self.checkpoints_[shard] = self.checkpoints_.get(shard, [])[: first[shard]] + states
             passes += sum(s.sample_passes for s in states if s is not None)
-        return Cost(Seconds(setup=setup, train=time.perf_counter() - began), passes)
+        seconds = Seconds(setup=setup, train=time.perf_counter() - began)
+        return Cost(seconds, passes, derivation_flops(self.backbone, images) + sum(shard_flops(job) for job in jobs.values()))
 
     def _jobs(self, samples: Samples, first: dict[int, int]) -> dict[int, ShardJob]:
         digests = samples.digests
@@ -471,9 +504,30 @@ class Sisa(Method):
 # Approximate methods
 
 
-Change = Callable[[LMEraser, ClusterState, np.ndarray], ClusterState]
 SHARE = 0.05  # of the one prompt's step budget
 RATE = 0.1  # of its learning rates
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """Training that goes on: the job, the rows of it that batches are drawn from (None: all), and whether the loss is made larger."""
+
+    job: ClusterJob
+    rows: np.ndarray | None = None
+    ascend: bool = False
+
+    def applied(self, state: ClusterState) -> ClusterState:
+        """Return what the state becomes."""
+        return tuned(self.job, state, self.rows, self.ascend)
+
+    def flops(self, state: ClusterState) -> int:
+        """Return the FLOPs that led to a state; ascent that reached chance ended with a batch that went forward only."""
+        stopped = int(self.ascend and state.losses[-1] >= math.log(self.job.num_classes))
+        rows = None if self.rows is None else len(self.rows)
+        return tuning_flops(Recipe.of(self.job), len(self.job.labels), rows, len(state.losses) - stopped, stopped)
+
+
+MakeChange = Callable[[LMEraser, np.ndarray], Change]
 
 
 class Approximate(_OnEraser):
@@ -484,7 +538,7 @@ class Approximate(_OnEraser):
 
     exact, control = False, "one prompt"
 
-    def __init__(self, eraser: LMEraser, name: str, change: Change):
+    def __init__(self, eraser: LMEraser, name: str, change: MakeChange):
         super().__init__(eraser)
         self.name, self.change = name, change
 
@@ -493,9 +547,13 @@ class Approximate(_OnEraser):
         gone = self.samples_.rows(checked_ids(ids))
         if len(gone) == len(self.samples_):
             raise InputError(f"All {len(gone)} samples would go, and {self.name} needs some that remain. Leave at least one.")
-        state = self.change(self.eraser, next(iter(self.eraser.states_.values())), gone)
+        before = self.eraser.derived_images_
+        change = self.change(self.eraser, gone)
+        state = change.applied(next(iter(self.eraser.states_.values())))
         self._put(state, gone)
-        return Cost(Seconds(train=time.perf_counter() - began), state.sample_passes)
+        seconds = Seconds(train=time.perf_counter() - began)
+        images = derivation_flops(self.eraser.backbone_, self.eraser.derived_images_ - before)
+        return Cost(seconds, state.sample_passes, change.flops(state) + images)
 
     def fork(self) -> Approximate:
         return Approximate(self.eraser.fork(), self.name, self.change)
@@ -510,17 +568,17 @@ class Approximate(_OnEraser):
         self.eraser.model_ = Model(model.samples.without(leaving.ids), partition, (key,), {key: state}, head, root)
 
 
-def fine_tune(eraser: LMEraser, state: ClusterState, gone: np.ndarray) -> ClusterState:
+def fine_tune(eraser: LMEraser, gone: np.ndarray) -> Change:
     """Go on for a few steps with what is retained, and hope that the rest fades (catastrophic forgetting)."""
-    return tuned(_short_job(eraser, np.delete(np.arange(len(eraser.samples_)), gone), "fine-tune"), state)
+    return Change(_short_job(eraser, np.delete(np.arange(len(eraser.samples_)), gone), "fine-tune"))
 
 
-def gradient_ascent(eraser: LMEraser, state: ClusterState, gone: np.ndarray) -> ClusterState:
+def gradient_ascent(eraser: LMEraser, gone: np.ndarray) -> Change:
     """Raise the loss on what is forgotten, until it is that of chance (the negative gradient of arXiv 1911.04933)."""
-    return tuned(_short_job(eraser, np.arange(len(eraser.samples_)), "ascent"), state, gone, ascend=True)
+    return Change(_short_job(eraser, np.arange(len(eraser.samples_)), "ascent"), gone, ascend=True)
 
 
-def random_labels(eraser: LMEraser, state: ClusterState, gone: np.ndarray) -> ClusterState:
+def random_labels(eraser: LMEraser, gone: np.ndarray) -> Change:
     """Learn wrong labels for what is forgotten, beside as many retained samples with their own (Graves et al., arXiv 2010.10981)."""
     job = _short_job(eraser, np.arange(len(eraser.samples_)), "labels")
     rng = np.random.default_rng(int(job.key[:15], 16))
@@ -528,7 +586,7 @@ def random_labels(eraser: LMEraser, state: ClusterState, gone: np.ndarray) -> Cl
     labels[gone] = (labels[gone] + rng.integers(1, max(2, job.num_classes), len(gone))) % job.num_classes
     retained = np.delete(np.arange(len(labels)), gone)
     beside = rng.choice(retained, min(len(gone), len(retained)), replace=False)
-    return tuned(replace(job, labels=labels), state, np.concatenate([gone, beside]))
+    return Change(replace(job, labels=labels), np.concatenate([gone, beside]))
 
 
 def _short_job(eraser: LMEraser, rows: np.ndarray, name: str) -> ClusterJob:
@@ -542,7 +600,7 @@ def _short_job(eraser: LMEraser, rows: np.ndarray, name: str) -> ClusterJob:
     return cluster_job(key, eraser.prepare_members(rows), samples.labels, len(samples.classes), eraser.backbone_, config)
 
 
-CHANGES: dict[str, Change] = {"fine-tune on retained": fine_tune, "gradient ascent": gradient_ascent, "random labels": random_labels}
+CHANGES: dict[str, MakeChange] = {"fine-tune on retained": fine_tune, "gradient ascent": gradient_ascent, "random labels": random_labels}
 METHODS = ("LMEraser", "full refit", "SISA", "one prompt", *CHANGES)
 SLOW = ("whole backbone", "joint clusters")  # take minutes a fit on a CPU, so only where it is asked for
 

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from sklearn.exceptions import ConvergenceWarning
 
 from core.backbone import BackboneSpec, load_backbone, read_manifest
-from core.baselines import one_prompt
+from core.baselines import eraser_flops, one_prompt
 from core.datasets import load_dataset
 from core.derived import Derived
 from core.environment import hardware
@@ -39,20 +39,23 @@ def bench_forget(data, eraser: LMEraser, requests: int, progress: ProgressCallba
     """
     rng = np.random.default_rng(0)
     chosen = rng.choice(len(data.train), requests, replace=False)
-    outcomes, trained = [], []
+    outcomes, trained, flops = [], [], []
     for row in chosen:
         copy = eraser.fork()
         outcome = copy.forget([data.train.ids[row]])
         outcomes.append(outcome.seconds.total)
         trained.append(len(outcome.trained))
-    _, full = copy.full_retraining(progress=progress)
+        flops.append(eraser_flops(copy, outcome.trained, copy.derived_images_))
+    control, full = copy.full_retraining(progress=progress)
     return {
         "dataset": data.name,
         "samples": len(data.train),
         "clusters": eraser.partition_.clusters,
         "request_seconds": spread(outcomes),
+        "request_flops": spread(flops),
         "clusters_retrained": spread(trained),
         "full_seconds": {"setup": full.seconds.setup, "plan": full.seconds.plan, "train": full.seconds.train, "total": full.seconds.total},
+        "full_flops": eraser_flops(control, full.trained, control.derived_images_),
         "speedup": full.seconds.total / float(np.median(outcomes)),
         "roots_equal": full.root_after == copy.root_,
         "hardware": hardware(),

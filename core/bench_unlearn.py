@@ -1,8 +1,8 @@
 """Every method of `baselines` against the same requests, on the same data and machine, in one run. Trains nothing of its own.
 
 A row holds one method's seconds, sample passes, accuracies and how well the loss threshold still finds what was forgotten,
-beside the same figures of full refit for that very request. FLOPs are not counted; sample passes stand for them where the
-prompt is the same.
+beside the same figures of full refit for that very request. Cost is given three ways: seconds, sample passes, and FLOPs, of which
+`core.flops` says what is counted.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from core.audit import AttackResult, Scores, compare, log_likelihood
 from core.baselines import METHODS, FittedMethods, Method, Questions, build_methods, check_methods
 from core.bench import spread
-from core.environment import hardware
+from core.environment import environment, hardware
 from core.eraser import LMEraser
 from core.errors import InputError
 from core.metrics import score
@@ -81,6 +81,7 @@ def bench_unlearn(
         "before": [_accuracy_row(m, test) for m in built],
         "rows": rows,
         "hardware": hardware(),
+        "versions": environment(eraser.backbone_.device),
     }
 
 
@@ -189,6 +190,7 @@ def _one(method: Method, ids, test: Questions, retained: Questions, forgotten: Q
         "exact": method.exact,
         "seconds": {**asdict(cost.seconds), "evaluate": evaluate, "total": cost.seconds.total},
         "sample_passes": cost.sample_passes,
+        "flops": cost.flops,
         "accuracy": {
             "test": _accuracy(on_test, test.samples),
             "retained": _accuracy(on_retained, retained.samples),
@@ -218,6 +220,7 @@ COLUMNS = (
     "evaluation",
     "speed-up",
     "passes",
+    "GFLOPs",
     "test %",
     "retained %",
     "forgotten %",
@@ -228,25 +231,52 @@ COLUMNS = (
 
 def markdown_table(record: dict) -> str:
     """Return the record's rows as a Markdown table: medians over the repeats, then smallest to largest where there are several."""
-    groups: dict[tuple[str, str], list[dict]] = {}
-    for row in record["rows"]:
-        groups.setdefault((row["request"], row["method"]), []).append(row)
-    lines = [COLUMNS, ("---",) * len(COLUMNS), *(_cells(rows) for rows in groups.values())]
+    lines = [COLUMNS, ("---",) * len(COLUMNS), *table_rows(record)]
     size = f"{record['samples']} samples, {record['clusters']} clusters"
     facts = f"{record['dataset']}, {size}, n = {record['repeats']} a row, seed {record['seed']}"
     machine = ", ".join(f"{k} {v}" for k, v in record["hardware"].items())
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines) + f"\n\n{facts}. {machine}.\n"
 
 
+def table_rows(record: dict) -> list[list[str]]:
+    """Return the table's cells as text, a row for each request and method."""
+    return [_cells(rows) for rows in _repeats(record["rows"])]
+
+
+def medians(rows: list[dict]) -> list[dict]:
+    """Return one flat row for each request and method: medians of seconds and test accuracy, and the first repeat's attack."""
+    return [
+        {
+            "request": group[0]["request"],
+            "method": group[0]["method"],
+            "seconds": float(np.median([r["seconds"]["total"] for r in group])),
+            "test": float(np.median([r["accuracy"]["test"] for r in group])),
+            "auc": group[0]["attack"]["auc"],
+            "auc_low": (group[0]["attack"]["auc_interval"] or [None])[0],
+            "auc_high": (group[0]["attack"]["auc_interval"] or [None])[-1],
+        }
+        for group in _repeats(rows)
+    ]
+
+
+def _repeats(rows: list[dict]) -> list[list[dict]]:
+    """Return the rows in groups of one request and method."""
+    groups: dict[tuple[str, str], list[dict]] = {}
+    for row in rows:
+        groups.setdefault((row["request"], row["method"]), []).append(row)
+    return list(groups.values())
+
+
 def _cells(rows: list[dict]) -> list[str]:
     seconds = [_middle([r["seconds"][part] for r in rows], "{:.2f}") for part in ("total", "setup", "train", "evaluate")]
     accuracy = [_middle([r["accuracy"][part] for r in rows], "{:.1f}", 100) for part in ("test", "retained", "forgotten")]
     passes = _middle([r["sample_passes"] for r in rows], "{:.0f}")
+    flops = _middle([r["flops"] for r in rows], "{:,.1f}", 1e-9)
     attack = rows[0]["attack"]
     area = "–" if attack["auc"] is None else "{:.2f} ({:.2f} to {:.2f})".format(attack["auc"], *attack["auc_interval"])
     speedup = _middle([r["speedup"] for r in rows], "{:.1f}")
     exact = "yes" if rows[0]["exact"] else "no"
-    return [rows[0]["request"], rows[0]["method"], exact, *seconds, speedup, passes, *accuracy, area, attack["verdict"] or "–"]
+    return [rows[0]["request"], rows[0]["method"], exact, *seconds, speedup, passes, flops, *accuracy, area, attack["verdict"] or "–"]
 
 
 def _middle(values: list, form: str, factor: float = 1) -> str:

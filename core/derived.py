@@ -59,6 +59,7 @@ class Derived:
         self.backbone, self.block, self.executor = backbone, block, executor
         self.entries: dict[str, Entry] = {}
         self.seconds_per_image = 0.0  # of the last sizeable computation
+        self.computed = 0  # images sent through the backbone so far
 
     def fresh(self) -> Derived:
         """Return an empty table of the same kind."""
@@ -90,6 +91,7 @@ class Derived:
             for j, digest in enumerate(digests[parts[i]]):
                 self.entries[digest] = Entry(features[j].copy(), None if trunks is None else trunks[j].copy())
             done += len(features)
+            self.computed += len(features)
             if progress:
                 progress(Progress("features", done, len(rows)))
         seconds = time.perf_counter() - began

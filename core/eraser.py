@@ -74,6 +74,8 @@ class LMEraser:
     `load_backbone`. Without a store states live in memory; without an executor work runs in the calling thread.
     """
 
+    SHARED = ("_public",)  # test images, shared by all forks: see core.residue
+
     def __init__(
         self,
         config: EraserConfig | str = "fast",
@@ -268,6 +270,11 @@ class LMEraser:
     def expected_seconds(self, sizes) -> float:
         """Return the seconds that training clusters of these sizes should take here, from how long this model's own states took."""
         return self._predict_training(sizes)
+
+    @property
+    def derived_images_(self) -> int:
+        """Images that were sent through the backbone for this model so far; a fork counts its own."""
+        return self._derived.computed
 
     @property
     def config_(self) -> EraserConfig:

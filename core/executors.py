@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from typing import Any
 
 from core import watch
@@ -120,6 +121,14 @@ class LocalExecutor(Executor):
         finally:
             for future in running:
                 future.cancel()
+            self._push_out(wait=not running)
+
+    def _push_out(self, wait: bool) -> None:
+        """Send an empty job: the thread that feeds the workers keeps the last job, with its samples, until it sends another."""
+        with suppress(BrokenProcessPool, RuntimeError):  # the pool was ended meanwhile, and the thread with it
+            future = self._pool.submit(_nothing) if self._pool else None
+            if future and wait:
+                future.result()
 
 
 def _end_with_parent() -> None:
@@ -134,6 +143,10 @@ def _end_with_parent() -> None:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _nothing() -> None:
+    """The empty job."""
 
 
 def _import_engine() -> None:

@@ -66,6 +66,8 @@ class MemoryStore(Store):
 class OverlayStore(Store):
     """A private layer over a shared store that is only read; deleting hides the shared state from this layer's owner."""
 
+    SHARED = ("_base",)  # belongs to another owner: see core.residue
+
     def __init__(self, base: Store):
         self._base, self._own, self._hidden = base, MemoryStore(), set()
 

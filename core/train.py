@@ -21,6 +21,8 @@ from core.environment import environment, reproducible
 from core.prompts import initial_prompt, prompted
 from core.types import SCHEMA, ClusterState, PromptConfig, TrainConfig
 
+MEASURED = 64  # members that center and scale are measured on at a time
+
 
 @dataclass(frozen=True, eq=False)
 class ClusterJob:
@@ -89,7 +91,7 @@ def train_cluster(job: ClusterJob) -> ClusterState:
         rng = torch.Generator().manual_seed(int(job.key[:15], 16))
         prompt = initial_prompt(job.prompt, backbone, rng).requires_grad_()
         forward = head_input(job.prompt, job.train, backbone, job.inputs, job.features)
-        center, scale = _spread(forward, prompt, len(job.labels))
+        center, scale = center_and_scale(forward, prompt, len(job.labels))
         weight = torch.zeros(job.num_classes, len(center), device=backbone.device, requires_grad=True)
         bias = torch.zeros(job.num_classes, device=backbone.device, requires_grad=True)
         logits = lambda rows: F.linear((forward(prompt, rows) - center) / scale, weight, bias)  # noqa: E731
@@ -102,9 +104,9 @@ def train_cluster(job: ClusterJob) -> ClusterState:
 
 
 @torch.no_grad()
-def _spread(forward: Callable, prompt: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return center and scale (d,) of the head's input over all members with the fresh prompt; scale 1 where nothing varies."""
-    z = torch.cat([forward(prompt, torch.arange(i, min(i + 64, n))) for i in range(0, n, 64)])
+def center_and_scale(forward: Callable, prompt: torch.Tensor, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return center and scale (d,) of the head's input over all n members with the fresh prompt; scale 1 where nothing varies."""
+    z = torch.cat([forward(prompt, torch.arange(i, min(i + MEASURED, n))) for i in range(0, n, MEASURED)])
     variance = z.var(0, unbiased=False)
     scale = (0.5 * variance + 0.5 * variance.mean()).sqrt() * len(variance) ** 0.5
     return z.mean(0), torch.where(scale > 1e-6, scale, torch.ones_like(scale))

@@ -1,13 +1,21 @@
-"""What `fit`, `forget`, `verify` and `ledger` do with `--workspace`: parsed arguments in, plain values out. Prints nothing."""
+"""What `fit`, `forget`, `verify`, `audit --residue` and `ledger` do with a workspace: parsed arguments in, plain values out.
+
+Prints nothing.
+"""
 
 from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import asdict
 
+import numpy as np
+
 from core.environment import default_device
-from core.errors import InputError
+from core.errors import DataError, InputError
 from core.executors import LocalExecutor
+from core.needles import Needles
+from core.projection import load_layout
+from core.residue import registries_of, scan
 from core.selection import select
 from core.types import EraserConfig, ProgressCallback, Samples
 from core.verify import verify_workspace
@@ -45,6 +53,44 @@ def forget_in_workspace(args: Namespace, progress: ProgressCallback) -> dict:
 def check_workspace(args: Namespace, progress: ProgressCallback) -> dict:
     """Verify a workspace, and replay its last request if asked to."""
     return verify_workspace(args.workspace, args.replay, LocalExecutor(args.workers), args.wait, progress)
+
+
+def scan_workspace(args: Namespace, progress: ProgressCallback) -> dict:
+    """Search a workspace for what a request leaves: one that is carried out now, for good, or, if none is given, all earlier ones.
+
+    For earlier requests the samples come from the data set that the workspace was made of: those that it no longer holds.
+    """
+    with Workspace.open(args.workspace, LocalExecutor(args.workers), args.wait, progress) as workspace:
+        request = None
+        if args.count or args.ids or args.subject or args.label:
+            samples = workspace.eraser.samples_
+            ids = select(samples, args.ids, args.subject, args.label, args.count, args.seed)
+            needles = Needles.of(workspace.eraser, ids, places_of(workspace.about.name, samples))
+            request = workspace.forget(ids, progress).request
+        else:
+            needles = _needles_of_earlier(workspace, args)
+        report = scan(needles, [args.workspace, *args.folder], registries_of(workspace.eraser))
+        return {"workspace": str(args.workspace), "request": request, **report.to_json(), "text": report.text()}
+
+
+def _needles_of_earlier(workspace: Workspace, args: Namespace) -> Needles:
+    from core.datasets import load_dataset
+
+    staying, known = workspace.eraser.samples_, load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit).train
+    held = set(staying.ids)
+    gone = known.take(np.array([i not in held for i in known.ids], bool))
+    if not len(gone):
+        raise InputError(f"{args.workspace} holds all {len(known)} samples of {args.dataset!r}. Say what to forget, e.g. --count 3.")
+    places = [places_of(workspace.about.name, samples) for samples in (gone, staying)]
+    return Needles.of_samples(workspace.eraser, gone, staying, None if any(p is None for p in places) else tuple(places))
+
+
+def places_of(name: str, samples: Samples) -> np.ndarray | None:
+    """Return the samples' coordinates (n, 2) on the map that ships with the program, or None where it has none of them."""
+    try:
+        return load_layout(name, samples) if len(samples) else np.zeros((0, 2), np.float32)
+    except DataError:
+        return None
 
 
 def show_ledger(args: Namespace) -> dict:

@@ -87,11 +87,12 @@ class Comparisons:
         """Return the tab at rest, or as it is while a comparison runs."""
         request, busy = visitor.requests[-1] if visitor.requests else None, visitor.study is not None
         rows = request.compared if request else ()
+        info = texts.FORGOTTEN_FOR_GOOD if self.lab.shared else texts.COMPARE_INFO if request else texts.COMPARE_NONE
         return {
             "methods_run": gr.update(interactive=request is not None and not busy and not self.lab.shared),
             "methods_stop": gr.update(interactive=busy),
             "methods_pick": gr.update(interactive=not busy),
-            "methods_note": markup.note(texts.FORGOTTEN_FOR_GOOD if self.lab.shared else texts.COMPARE_INFO if request else texts.COMPARE_NONE),
+            "methods_note": markup.note(info),
             "methods_table": self._table(visitor, ()) if rows else markup.empty(texts.EMPTY_METHODS),
             **self._chart(rows),
             **self._reach(visitor),

@@ -34,6 +34,7 @@ def test_every_method_keeps_the_contract(methods, name, questions, samples):
     copy = method.fork()
     cost = copy.forget(ids)
     assert cost.sample_passes > 0
+    assert cost.flops > 0
     assert cost.seconds.train > 0
     assert len(copy.samples_) == 116
     assert not set(ids) & set(copy.samples_.ids)
@@ -96,7 +97,7 @@ def test_training_on_leaves_the_state_it_starts_from_alone(methods, samples):
     eraser = methods["random labels"].eraser
     state = next(iter(eraser.states_.values()))
     before = state.digest
-    assert CHANGES["random labels"](eraser, state, np.arange(3)).digest != before
+    assert CHANGES["random labels"](eraser, np.arange(3)).applied(state).digest != before
     assert state.digest == before
 
 

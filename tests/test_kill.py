@@ -16,7 +16,9 @@ import pytest
 from conftest import tiny_config
 
 from core.eraser import LMEraser
+from core.needles import Needles
 from core.receipts import check_chain, opens
+from core.residue import registries_of, scan
 from core.workspace import LEDGER, Workspace
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
@@ -65,21 +67,9 @@ def zygote():
     zygote.close()
 
 
-def needles(workspace: Workspace, ids) -> list[bytes]:
-    """Everything of a sample that could lie about: id, digest, pixels, feature, trunk activations, and the request's salt."""
-    samples = workspace.eraser.samples_
-    found = [SALT, SALT.hex().encode()]
-    inputs = workspace.eraser.prepare_members(samples.rows(ids))
-    for row, feature, trunk in zip(samples.rows(ids), inputs.features, inputs.values, strict=True):
-        digest = samples.digests[row]
-        found += [digest.encode(), bytes.fromhex(digest), samples.images[row].tobytes(), feature.tobytes(), trunk.tobytes()]
-    return found
-
-
-def residue(root: Path, wanted: list[bytes]) -> list[str]:
-    """Return the files that hold any of the byte strings."""
-    files = [p for p in root.rglob("*") if p.is_file()]
-    return [p.name for p in files if any(needle in p.read_bytes() for needle in wanted)]
+def needles(workspace: Workspace, ids) -> Needles:
+    """Everything of the samples that could lie about, and the request's salt."""
+    return Needles.of(workspace.eraser, ids).plus("salt", SALT).plus("salt", SALT.hex().encode())
 
 
 def requests_recorded(root: Path, scratch: Path) -> int:
@@ -96,7 +86,7 @@ def requests_recorded(root: Path, scratch: Path) -> int:
         connection.close()
 
 
-def check_restart(root: Path, ids, wanted: list[bytes], remaining, recorded: int, requests: int) -> None:
+def check_restart(root: Path, ids, wanted: Needles, remaining, recorded: int, requests: int) -> None:
     """Open after a kill: a recorded request is complete without being asked again, an unrecorded one did nothing."""
     with Workspace.open(root) as workspace:
         assert len(workspace.receipts()) == recorded
@@ -112,8 +102,9 @@ def check_restart(root: Path, ids, wanted: list[bytes], remaining, recorded: int
         assert workspace.eraser.root_ == workspace.receipts()[-1].root_after
         assert workspace.eraser.root_ == LMEraser(tiny_config(), workspace.eraser.backbone_).fit(remaining).root_
         assert set(workspace.store.keys()) == set(workspace.eraser.keys_)
-        assert residue(root, wanted) == []
-    assert residue(root, wanted) == []
+        left = scan(wanted, [root], registries_of(workspace.eraser))
+        assert left.clean, left.text()
+    assert scan(wanted, [root]).clean
 
 
 def kill_round(zygote, root: Path, requests: int, ids, kills: list[dict]) -> int:
@@ -121,7 +112,7 @@ def kill_round(zygote, root: Path, requests: int, ids, kills: list[dict]) -> int
     with Workspace.open(root) as workspace:
         wanted = needles(workspace, ids)
         remaining = workspace.eraser.samples_.without(ids)
-    assert residue(root, [wanted[4]]) != []  # the search finds what is there: the sample's pixels
+    assert {"id", "pixels", "feature"} <= {f.kind for f in scan(wanted, [root]).found}  # the scan finds what is there
     killed = sum(zygote.run(root, ids, **kill)["killed"] for kill in kills)
     recorded = requests_recorded(root, root.parent / "copy")
     check_restart(root, ids, wanted, remaining, recorded, requests)
