@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import gradio as gr
 
@@ -18,9 +19,7 @@ element.addEventListener("click", (event) => {
 });
 """
 
-PRINT_JS = """
-element.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) window.print(); });
-"""
+LESSON_JS = (Path(__file__).parent / "lesson.js").read_text()
 
 
 @dataclass(frozen=True)
@@ -129,7 +128,7 @@ def _random(facts: Facts) -> dict[str, gr.components.Component]:
 
 def _after() -> dict[str, gr.components.Component]:
     parts: dict[str, gr.components.Component] = {}
-    with gr.Tabs(elem_id="lm-tabs"):
+    with gr.Tabs(elem_id="lm-tabs", overflow_behavior="wrap"):
         with gr.Tab(texts.TAB_RESULT, elem_classes="lm-pane"):
             parts |= _result()
         with gr.Tab(texts.TAB_PROOF, elem_classes="lm-pane"):
@@ -148,7 +147,7 @@ def _after() -> dict[str, gr.components.Component]:
             parts["how"] = _html(markup.how(1, (), ""))
         with gr.Tab(texts.TAB_LESSON, elem_classes="lm-pane"):
             _static(markup.lead(texts.LEAD_LESSON))
-            parts["lesson"] = _html(markup.lesson(texts.lesson(0, 0, None)), js_on_load=PRINT_JS)
+            parts["lesson"] = _html(markup.lesson(texts.lesson(0, 0, None)), js_on_load=LESSON_JS)
     return parts
 
 
