@@ -21,8 +21,10 @@ class Offers:
     def __post_init__(self):
         paths = [self.path(pair) for pair in self.pairs]
         twice = next((p for p in paths if paths.count(p) > 1), None)
-        if not self.pairs or twice is not None:
-            raise InputError(texts.OFFERED_TWICE.format(twice or ""))
+        if not self.pairs:
+            raise InputError(texts.NOTHING_OFFERED)
+        if twice is not None:
+            raise InputError(texts.OFFERED_TWICE.format(twice))
 
     @property
     def datasets(self) -> tuple[str, ...]:

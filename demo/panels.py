@@ -19,31 +19,10 @@ element.addEventListener("click", (event) => {
 });
 """
 
-PRINT_JS = """
-element.addEventListener("click", (event) => { if (event.target.closest("[data-print]")) window.print(); });
-"""
-FILE_JS = """
-element.addEventListener("change", async (event) => {
-  const input = event.target.closest("[data-receipts]"), file = input && input.files[0];
-  if (!file) return;
-  const text = file.size > Number(input.dataset.most) ? "" : await file.text();
-  trigger("click", { size: file.size, text });
-  input.value = "";
-});
-"""
+LESSON_JS = (Path(__file__).parent / "lesson.js").read_text()
 THRESHOLD_JS = (Path(__file__).parent / "membership.js").read_text()
-FETCH_JS = """
-() => {
-  const started = performance.now();
-  const attempt = () => {
-    const box = document.querySelector("#lm-report-file");
-    const link = box && (box.matches("a") ? box : box.querySelector("a") || box.closest("a"));
-    if (link && link.href && !link.href.endsWith("#")) link.click();
-    else if (performance.now() - started < 5000) setTimeout(attempt, 50);
-  };
-  setTimeout(attempt, 50);
-}
-"""
+FILE_JS = (Path(__file__).parent / "receipts.js").read_text()
+FETCH_JS = (Path(__file__).parent / "fetch.js").read_text()
 
 
 @dataclass(frozen=True)
@@ -155,7 +134,7 @@ def _random(facts: Facts) -> dict[str, gr.components.Component]:
 
 def _after() -> dict[str, gr.components.Component]:
     parts: dict[str, gr.components.Component] = {}
-    with gr.Tabs(elem_id="lm-tabs"):
+    with gr.Tabs(elem_id="lm-tabs", overflow_behavior="wrap"):
         with gr.Tab(texts.TAB_RESULT, elem_classes="lm-pane"):
             parts |= _result()
         with gr.Tab(texts.TAB_METHODS, elem_classes="lm-pane") as parts["methods_tab"]:
@@ -177,7 +156,7 @@ def _after() -> dict[str, gr.components.Component]:
             parts["how"] = _html(markup.how(1, (), ""))
         with gr.Tab(texts.TAB_LESSON, elem_classes="lm-pane"):
             _static(markup.lead(texts.LEAD_LESSON))
-            parts["lesson"] = _html(markup.lesson(texts.lesson(0, 0, None)), js_on_load=PRINT_JS)
+            parts["lesson"] = _html(markup.lesson(texts.lesson(0, 0, None)), js_on_load=LESSON_JS)
     return parts
 
 

@@ -68,9 +68,10 @@ def test_an_address_leads_to_its_pair_and_half_an_address_keeps_the_other_half()
 
 
 def test_two_folders_of_one_name_and_no_offer_at_all_are_refused():
-    for pairs in ((), (("a", "x"), ("b c", "fast"), ("b-c", "fast"))):
-        with pytest.raises(InputError, match="Name at least one"):
-            Offers(pairs)
+    with pytest.raises(InputError, match="Name at least one"):
+        Offers(())
+    with pytest.raises(InputError, match="share the page “/b-c-fast”"):
+        Offers((("a", "x"), ("b c", "fast"), ("b-c", "fast")))
 
 
 def test_the_tabs_of_an_address_are_those_of_the_page():

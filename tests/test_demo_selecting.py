@@ -184,6 +184,24 @@ def test_nothing_is_added_before_the_model_is_there(tmp_path):
         selecting.add(visitor.token, event(add="similar"))
 
 
+def test_a_request_that_waits_says_how_many_come_first(handlers, lab):
+    first, second = lab.enter(), lab.enter()
+    first.eraser.pause = 0.5
+    for visitor in (first, second):
+        handlers.select(visitor.token, [1])
+
+    async def consume(token, seen):
+        async for updates in handlers.forget(token):
+            seen.append(updates.get("plan", ""))
+
+    async def both():
+        seen = []
+        await asyncio.gather(consume(first.token, []), consume(second.token, seen))
+        return seen
+
+    assert any("Your turn is next" in plan for plan in asyncio.run(asyncio.wait_for(both(), 20)))
+
+
 # --- several labs on one site ---------------------------------------------------------------------------------------
 
 
