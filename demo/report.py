@@ -40,7 +40,7 @@ p { margin: 0 0 12px; color: var(--soft); max-width: 75ch; }
 section, footer { margin-top: 20px; padding: 20px; background: var(--sheet); border: 1px solid var(--line); border-radius: 14px; }
 figure { margin: 0; min-width: 0; } figcaption { color: var(--soft); font-size: 14px; }
 .wide { overflow-x: auto; } .wide:focus-visible { outline: 2px solid var(--accent); }
-table { border-collapse: collapse; font-size: 14px; font-variant-numeric: tabular-nums; white-space: nowrap; }
+table { border-collapse: collapse; font-size: 14px; white-space: nowrap; }
 th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); text-align: left; } th { color: var(--soft); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; margin: 0; font-size: 14px; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } code { font: 13px/1.5 "IBM Plex Mono", ui-monospace, Menlo, monospace; }
@@ -129,23 +129,23 @@ def unlearn_report(record: Mapping[str, Any]) -> str:
     try:
         rows = medians(record["rows"])
         sections = [
-            paragraph(texts.REPORT_INTRO.format(**{k: record[k] for k in ("samples", "dataset", "clusters")})),
-            section(texts.REPORT_ACCURACY, texts.REPORT_ACCURACY_NOTE, figure(accuracy_chart(rows), best(rows))),
-            section(texts.REPORT_SECONDS, texts.REPORT_SECONDS_NOTE, figure(seconds_chart(rows), texts.REPORT_SECONDS)),
-            section(texts.REPORT_ATTACK, texts.REPORT_ATTACK_NOTE, figure(attack_chart(rows), texts.REPORT_ATTACK)),
-            section(texts.REPORT_TABLE, texts.REPORT_TABLE_NOTE, table(COLUMNS, table_rows(record), texts.REPORT_TABLE)),
+            paragraph(texts.BENCH_INTRO.format(**{k: record[k] for k in ("samples", "dataset", "clusters")})),
+            section(texts.BENCH_ACCURACY, texts.BENCH_ACCURACY_NOTE, figure(accuracy_chart(rows), best(rows))),
+            section(texts.BENCH_SECONDS, texts.BENCH_SECONDS_NOTE, figure(seconds_chart(rows), texts.BENCH_SECONDS)),
+            section(texts.BENCH_ATTACK, texts.BENCH_ATTACK_NOTE, figure(attack_chart(rows), texts.BENCH_ATTACK)),
+            section(texts.BENCH_TABLE, texts.BENCH_TABLE_NOTE, table(COLUMNS, table_rows(record), texts.BENCH_TABLE)),
             facts(circumstances(record)),
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(texts.REPORT_BAD.format(file="The record", reason=repr(error)[:80])) from error
-    return document(f"{texts.REPORT_TITLE}: {record['dataset']}", sections)
+        raise DataError(texts.BENCH_BAD.format(file="The record", reason=repr(error)[:80])) from error
+    return document(f"{texts.BENCH_TITLE}: {record['dataset']}", sections)
 
 
 def circumstances(record: Mapping[str, Any]) -> dict[str, str | list[str]]:
     """Return seed, repeats, hardware, versions and commands of a record, as text."""
     listed = lambda name: ", ".join(f"{k} {v}" for k, v in record.get(name, {}).items())  # noqa: E731
     values = (str(record["seed"]), str(record["repeats"]), listed("hardware"), listed("versions"), list(record.get("commands", ())))
-    return dict(zip(texts.REPORT_FACTS, values, strict=True))
+    return dict(zip(texts.BENCH_FACTS, values, strict=True))
 
 
 def best(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -157,7 +157,7 @@ def best(rows: Sequence[Mapping[str, Any]]) -> str:
         n: [sum(r[k] for r in rows if r["method"] == n) / sum(r["method"] == n for r in rows) for k in ("seconds", "test")] for n in names
     }
     fast, right = min(names, key=lambda n: mean[n][0]), max(names, key=lambda n: mean[n][1])
-    return texts.REPORT_BEST.format(fast=fast, seconds=texts.seconds(mean[fast][0]), right=right, accuracy=100 * mean[right][1])
+    return texts.BENCH_BEST.format(fast=fast, seconds=texts.seconds(mean[fast][0]), right=right, accuracy=100 * mean[right][1])
 
 
 def _by_method(rows: Sequence[Mapping[str, Any]]) -> Iterable[tuple[int, str, list[Mapping[str, Any]]]]:
@@ -179,7 +179,7 @@ def accuracy_chart(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
             text=[r["request"] for r in some],
             hovertemplate="%{text}: %{x:.2f} s, %{y:.1f} %",
         )
-    return framed(chart, texts.REPORT_X_SECONDS, texts.REPORT_Y_ACCURACY).update_xaxes(type="log")
+    return framed(chart, texts.BENCH_X_SECONDS, texts.BENCH_Y_ACCURACY).update_xaxes(type="log")
 
 
 def seconds_chart(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -190,7 +190,7 @@ def seconds_chart(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
         chart.add_bar(
             x=[r["request"] for r in some], y=[r["seconds"] for r in some], name=name, marker_color=COLORS[n], hovertemplate=hover
         )
-    return framed(chart, "", texts.REPORT_Y_SECONDS).update_yaxes(type="log")
+    return framed(chart, "", texts.BENCH_Y_SECONDS).update_yaxes(type="log")
 
 
 def attack_chart(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
@@ -208,7 +208,7 @@ def attack_chart(rows: Sequence[Mapping[str, Any]]) -> go.Figure:
             hovertemplate="%{x}: %{y:.3f}",
             offsetgroup=name,
         )
-    return framed(chart, "", texts.REPORT_Y_ATTACK).update_layout(scattermode="group", scattergap=0.3).update_yaxes(range=[0, 1.02])
+    return framed(chart, "", texts.BENCH_Y_ATTACK).update_layout(scattermode="group", scattergap=0.3).update_yaxes(range=[0, 1.02])
 
 
 def write_report(result: Path, report: Path) -> None:
@@ -216,17 +216,17 @@ def write_report(result: Path, report: Path) -> None:
     try:
         record = json.loads(result.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise DataError(texts.REPORT_BAD.format(file=result.name, reason=str(error)[:80])) from error
+        raise DataError(texts.BENCH_BAD.format(file=result.name, reason=str(error)[:80])) from error
     page = unlearn_report(record)
     try:
         report.write_text(page, "utf-8")
     except OSError as error:
-        raise StoreError(texts.REPORT_UNWRITABLE.format(file=report, reason=error.strerror)) from error
+        raise StoreError(texts.BENCH_UNWRITABLE.format(file=report, reason=error.strerror)) from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw one result; return 0, or 2 for an error, which is printed on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m demo.report", description=texts.REPORT_USAGE)
+    parser = argparse.ArgumentParser(prog="python -m demo.report", description=texts.BENCH_USAGE)
     parser.add_argument("result", type=Path)
     parser.add_argument("report", type=Path)
     args = parser.parse_args(argv)

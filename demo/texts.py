@@ -765,26 +765,26 @@ def odds_spoken(before: float, after: float) -> str:
 
 # Reports of measurements (demo/report.py)
 
-REPORT_TITLE = "Unlearning methods compared"
-REPORT_INTRO = (
+BENCH_TITLE = "Unlearning methods compared"
+BENCH_INTRO = (
     "{samples:,} images of {dataset} in {clusters} clusters. Every method got the same requests on a private copy of its model, on one "
     "machine in one run."
 )
-REPORT_ACCURACY = "Accuracy and time"
-REPORT_ACCURACY_NOTE = "Each point is one request: seconds it took (logarithmic) and accuracy on test images afterwards. Up and left is better."
-REPORT_SECONDS = "Seconds by request"
-REPORT_SECONDS_NOTE = "Setup, planning and training of each request, without evaluation, on a logarithmic scale; median where it was repeated."
-REPORT_ATTACK = "Attack: is a forgotten image told from one never seen?"
-REPORT_ATTACK_NOTE = (
+BENCH_ACCURACY = "Accuracy and time"
+BENCH_ACCURACY_NOTE = "Each point is one request: its seconds (logarithmic), and accuracy on test images afterwards. Up and left is better."
+BENCH_SECONDS = "Seconds by request"
+BENCH_SECONDS_NOTE = "Setup, planning and training of each request, without evaluation, on a logarithmic scale; medians of repeats."
+BENCH_ATTACK = "Attack: is a forgotten image told from one never seen?"
+BENCH_ATTACK_NOTE = (
     "Area under the ROC curve of the loss threshold, with its 95 % interval. Few forgotten images give wide intervals. An exact method's "
     "figure is that of a model which never saw the images, whatever its height."
 )
-REPORT_TABLE = "All figures"
-REPORT_TABLE_NOTE = "Medians, with the smallest and largest in brackets where a request was repeated."
-REPORT_X_SECONDS, REPORT_Y_SECONDS = "Seconds of the request", "Seconds"
-REPORT_Y_ACCURACY, REPORT_Y_ATTACK = "Test accuracy, %", "Attack AUC"
-REPORT_BEST = "Fastest: {fast} with {seconds} (median over the requests). Most accurate: {right} with {accuracy:.1f} %."
-REPORT_FACTS = ("Seed", "Repeats", "Hardware", "Versions", "Commands")
-REPORT_USAGE = "Draw the result of `python -m core bench unlearn --json` as one HTML file that needs no network."
-REPORT_BAD = "{file} cannot be drawn ({reason}). Give the JSON that `python -m core bench unlearn --json` printed."
-REPORT_UNWRITABLE = "{file} cannot be written ({reason}). Choose a file in a folder that you may write to."
+BENCH_TABLE = "All figures"
+BENCH_TABLE_NOTE = "Medians, with the smallest and largest in brackets where a request was repeated."
+BENCH_X_SECONDS, BENCH_Y_SECONDS = "Seconds of the request", "Seconds"
+BENCH_Y_ACCURACY, BENCH_Y_ATTACK = "Test accuracy, %", "Attack AUC"
+BENCH_BEST = "Fastest: {fast} with {seconds} (median over the requests). Most accurate: {right} with {accuracy:.1f} %."
+BENCH_FACTS = ("Seed", "Repeats", "Hardware", "Versions", "Commands")
+BENCH_USAGE = "Draw the result of `python -m core bench unlearn --json` as one HTML file that needs no network."
+BENCH_BAD = "{file} cannot be drawn ({reason}). Give the JSON that `python -m core bench unlearn --json` printed."
+BENCH_UNWRITABLE = "{file} cannot be written ({reason}). Choose a file in a folder that you may write to."

@@ -77,7 +77,7 @@ def test_the_page_names_every_method_and_how_it_was_measured(record):
     text = " ".join(reader.text)
     for wanted in (*METHODS, "1 random", "one class", "A & B", "torch 9.9", record["commands"][0], "<distinguishable>", "12.3", "GFLOPs"):
         assert wanted in text, wanted
-    for title in (texts.REPORT_ACCURACY, texts.REPORT_SECONDS, texts.REPORT_ATTACK, texts.REPORT_TABLE):
+    for title in (texts.BENCH_ACCURACY, texts.BENCH_SECONDS, texts.BENCH_ATTACK, texts.BENCH_TABLE):
         assert title in text
     assert len(reader.scripts) == 4  # the library and three charts
     charts = "".join(reader.scripts[1:])
