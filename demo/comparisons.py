@@ -116,14 +116,15 @@ class Comparisons:
         return {"methods_chart": gr.update(value=charts.methods(rows), visible=True) if len(rows) > 1 else gr.update(visible=False)}
 
     def _reach(self, visitor: Visitor) -> Updates:
-        if visitor.eraser is not None and visitor.plan is not None:
+        planned = visitor.plan is not None and visitor.eraser is not None and visitor.plan.root == visitor.eraser.root_
+        if planned:
             found = self.lab.engine.reach(visitor.eraser, visitor.plan)
         else:
             found = visitor.requests[-1].reach if visitor.requests else None
         if found is None:
             return {"reach": markup.empty(texts.EMPTY_REACH), "reach_chart": gr.update(visible=False)}
         chart = gr.update(value=charts.growth(found.grown), visible=True) if found.images > 1 else gr.update(visible=False)
-        return {"reach": markup_methods.reaches(found, texts.reach_of(found.images, visitor.plan is not None)), "reach_chart": chart}
+        return {"reach": markup_methods.reaches(found, texts.reach_of(found.images, planned)), "reach_chart": chart}
 
 
 def _said(event: Any, names: Sequence[str]) -> str:

@@ -50,6 +50,11 @@ def status(state: str, title: str, note: str, share: float | None = None) -> str
     return f'<div class="lm-status lm-{state}" role="status"><b>{escape(title)}</b><span>{escape(note)}</span>{moving}</div>'
 
 
+def offline() -> str:
+    """The line that appears when the server is gone; `offline.js` fills it."""
+    return f'<div class="lm-offline" role="alert" data-gone="{texts.SERVER_GONE}" data-anew="{texts.SERVER_ANEW}" hidden></div>'
+
+
 def tray(rows: Sequence[int], images: np.ndarray, names: Sequence[str]) -> str:
     """The selected images with a remove button each; `images` and `names` belong to the first rows."""
     if not rows:

@@ -22,6 +22,7 @@ element.addEventListener("click", (event) => {
 LESSON_JS = (Path(__file__).parent / "lesson.js").read_text()
 THRESHOLD_JS = (Path(__file__).parent / "membership.js").read_text()
 FILE_JS = (Path(__file__).parent / "receipts.js").read_text()
+OFFLINE_JS = (Path(__file__).parent / "offline.js").read_text()
 FETCH_JS = (Path(__file__).parent / "fetch.js").read_text()
 
 
@@ -47,6 +48,7 @@ def page(facts: Facts) -> dict[str, gr.components.Component]:
     parts["top"] = _html(
         toolbar.top(facts.offers, facts.pair), "lm-top", js_on_load=toolbar.TOP_JS, token="", server_functions=[facts.linked]
     )
+    _html(markup.offline(), "lm-offline-box", js_on_load=OFFLINE_JS)
     parts["status"] = _html(markup.status("fitting", texts.STAGES["open"], texts.FIT_NOTE), "lm-status-box")
     with gr.Row(elem_classes="lm-main"):
         with gr.Column(elem_classes="lm-hero", min_width=280):

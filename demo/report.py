@@ -43,7 +43,8 @@ figure { margin: 0; min-width: 0; } figcaption { color: var(--soft); font-size: 
 table { border-collapse: collapse; font-size: 14px; white-space: nowrap; }
 th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); text-align: left; } th { color: var(--soft); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; margin: 0; font-size: 14px; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } code { font: 13px/1.5 "IBM Plex Mono", ui-monospace, Menlo, monospace; }
+dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere;
+  } code { font: 13px/1.5 "IBM Plex Mono", ui-monospace, Menlo, monospace; }
 @media (max-width: 520px) { dl { grid-template-columns: 1fr; } main { padding: 24px 12px; } section, footer { padding: 14px; } }
 @media print { body { background: none; } section, footer { break-inside: avoid; } }
 """

@@ -391,5 +391,5 @@ watch(Object.keys({ points: 1 }), load);
 new ResizeObserver(resize).observe(stage);
 new MutationObserver(() => { invalidate(); showLegend(); }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
 if (!still.matches) root.querySelector(".veil i").animate([{ backgroundPosition: "-60px 0" }, { backgroundPosition: "120px 0" }], { duration: 1200, iterations: Infinity });
-root.lmeraser = { position: (i) => [px(i), py(i)], count: total };
+root.lmeraser = { position: (i) => [px(i), py(i)], count: total, size: () => n };
 load();

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -42,15 +43,22 @@ def browser():
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory):
-    cache = tmp_path_factory.mktemp("cache")
+    with running(tmp_path_factory.mktemp("cache")) as (url, _):
+        yield url
+
+
+@contextmanager
+def running(cache: Path, *script: str):
+    """Start the app, or another script that takes its port and folder; yield its address and process, and end it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "app.py", "--port", str(port), "--cache", str(cache)]
+    command = [sys.executable, *(script or ("app.py", "--port", "{port}", "--cache", "{cache}"))]
+    command = [part.format(port=port, cache=cache) for part in command]
     with (cache / "app.log").open("w") as log:
         app = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
     try:
-        yield wait_for(f"http://127.0.0.1:{port}/", app, cache / "app.log")
+        yield wait_for(f"http://127.0.0.1:{port}/", app, cache / "app.log"), app
     finally:
         app.terminate()
         app.wait(20)
