@@ -117,10 +117,8 @@ class Comparisons:
 
     def _reach(self, visitor: Visitor) -> Updates:
         planned = visitor.plan is not None and visitor.eraser is not None and visitor.plan.root == visitor.eraser.root_
-        if planned:
-            found = self.lab.engine.reach(visitor.eraser, visitor.plan)
-        else:
-            found = visitor.requests[-1].reach if visitor.requests else None
+        last = visitor.requests[-1] if visitor.requests else None
+        found = self.lab.engine.reach(visitor.eraser, visitor.plan) if planned else last and last.reach
         if found is None:
             return {"reach": markup.empty(texts.EMPTY_REACH), "reach_chart": gr.update(visible=False)}
         chart = gr.update(value=charts.growth(found.grown), visible=True) if found.images > 1 else gr.update(visible=False)

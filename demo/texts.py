@@ -170,7 +170,7 @@ CLUSTERS_HEAD = ("Cluster", "Images", "Most frequent class", "Training loss", "S
 STATE_SAME, STATE_NEW = "unchanged", "retrained"
 
 SERVER_GONE = "The program behind this page does not answer. Start it again, then reload the page; unfinished work of this page is lost."
-SERVER_ANEW = "The program behind this page was started anew. Reload the page to go on; this page's own requests are gone."
+SERVER_ANEW = "The program behind this page was started anew. Reload the page to go on."
 SESSION_OVER = "This page's session has ended. Reload the page to start again; nothing else is lost."
 ERROR_TITLE = "That did not work"
 NOT_READY = "The model is not ready yet. Wait until training on this machine is done."
