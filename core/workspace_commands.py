@@ -10,7 +10,9 @@ from dataclasses import asdict
 
 import numpy as np
 
+from core.datasets import load_dataset
 from core.environment import default_device
+from core.eraser import LMEraser
 from core.errors import DataError, InputError
 from core.executors import LocalExecutor
 from core.needles import Needles
@@ -68,21 +70,24 @@ def scan_workspace(args: Namespace, progress: ProgressCallback) -> dict:
             needles = Needles.of(workspace.eraser, ids, places_of(workspace.about.name, samples))
             request = workspace.forget(ids, progress).request
         else:
-            needles = _needles_of_earlier(workspace, args)
+            known = load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit).train
+            needles = needles_of_earlier(workspace.eraser, workspace.about.name, known)
         report = scan(needles, [args.workspace, *args.folder], registries_of(workspace.eraser))
         return {"workspace": str(args.workspace), "request": request, **report.to_json(), "text": report.text()}
 
 
-def _needles_of_earlier(workspace: Workspace, args: Namespace) -> Needles:
-    from core.datasets import load_dataset
+def needles_of_earlier(eraser: LMEraser, name: str, known: Samples) -> Needles:
+    """Return needles of what a model has forgotten: those samples of its data set `known`, called `name`, that it no longer holds.
 
-    staying, known = workspace.eraser.samples_, load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit).train
+    Raises InputError when it holds them all.
+    """
+    staying = eraser.samples_
     held = set(staying.ids)
     gone = known.take(np.array([i not in held for i in known.ids], bool))
     if not len(gone):
-        raise InputError(f"{args.workspace} holds all {len(known)} samples of {args.dataset!r}. Say what to forget, e.g. --count 3.")
-    places = [places_of(workspace.about.name, samples) for samples in (gone, staying)]
-    return Needles.of_samples(workspace.eraser, gone, staying, None if any(p is None for p in places) else tuple(places))
+        raise InputError(f"The model holds all {len(known)} samples of {name}, so nothing can be left over. Forget something first.")
+    places = [places_of(name, samples) for samples in (gone, staying)]
+    return Needles.of_samples(eraser, gone, staying, None if any(p is None for p in places) else tuple(places))
 
 
 def places_of(name: str, samples: Samples) -> np.ndarray | None:

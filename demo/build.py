@@ -112,6 +112,7 @@ def _wire_studies(on: Callable, handlers: Handlers, parts: dict) -> None:
     on(parts["tray"].change, comparisons.follow, [visitor], trigger_mode="always_last")
     on(parts["audit_run"].click, membership.run, [visitor], concurrency_limit=None)
     on(parts["audit_stop"].click, membership.stop, [visitor], concurrency_limit=None)
+    on(parts["residue_run"].click, handlers.leftovers.run, [visitor], concurrency_limit=None)
     on(parts["cluster_pick"].input, handlers.pictures.choose, [visitor, parts["cluster_pick"]])
 
 

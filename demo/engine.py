@@ -139,6 +139,19 @@ class CoreEngine:
         test = self.dataset.test
         return test.take(sorted(sorted(range(len(test)), key=test.digests.__getitem__)[:MOST_UNSEEN]))
 
+    def residue(self, eraser: Any, known: Samples, folders: Sequence[Path]) -> dict[str, Any]:
+        """Return the residue scan's record: is anything of the samples in `known` that the model has forgotten left in it or the folders?
+
+        Where the model is kept, `known` holds no forgotten images any more; they are read from the data set once again.
+        """
+        from core.residue import module_caches, registries_of, scan
+        from core.workspace_commands import needles_of_earlier
+
+        name = self.dataset.name
+        needles = needles_of_earlier(eraser, name, load_dataset(name, self.kept.data_dir).train if self.kept else known)
+        mine = registries_of(eraser) if self.kept else {"model": eraser, "modules": module_caches()}  # the queues serve other visitors, too
+        return scan(needles, folders, mine).to_json()
+
     def facts(self) -> dict[str, str]:
         """Return what a reader of a timing wants to know of this machine."""
         from core.environment import hardware

@@ -20,6 +20,7 @@ from demo import charts, exports, markup, odds, permalink, texts, toolbar
 from demo.comparisons import Comparisons
 from demo.groups import offered
 from demo.jobs import Finished, Jobs, QueueFullError, Waiting
+from demo.leftovers import Leftovers
 from demo.membership import Membership
 from demo.offers import Offers
 from demo.prompt_pictures import PromptPictures
@@ -40,6 +41,7 @@ class Handlers:
         self.lab, self.jobs = lab, jobs
         self.offers = offers or Offers((lab.engine.pair,))
         self.receipts = ReceiptsTab(self)
+        self.leftovers = Leftovers(lab, jobs)
         self.comparisons, self.membership, self.pictures = Comparisons(lab, jobs), Membership(lab, jobs), PromptPictures(lab)
 
     # --- arriving -------------------------------------------------------------------------------------------------
@@ -426,7 +428,8 @@ class Handlers:
         return shown | notes | self._result(visitor, last) | told | self._clusters(visitor) | self._studies(visitor)
 
     def _studies(self, visitor: Visitor) -> Updates:
-        shown = (self.comparisons.show(visitor), self.membership.show(visitor), self.pictures.show(visitor), odds.show(self.lab, visitor))
+        parts = (self.comparisons, self.membership, self.leftovers, self.pictures)
+        shown = [*(part.show(visitor) for part in parts), odds.show(self.lab, visitor)]
         return {name: value for part in shown for name, value in part.items()}
 
     def _full_seconds(self, request: Request) -> float | None:

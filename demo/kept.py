@@ -26,7 +26,7 @@ class Kept:
         from core.executors import LocalExecutor
         from core.workspace import ABOUT, Workspace
 
-        self.root, self.executor = root, LocalExecutor()
+        self.root, self.data_dir, self.executor = root, data_dir, LocalExecutor()
         self.workspace = Workspace.attach(root, self.executor) if (root / ABOUT).exists() else None
         try:
             self.preset = self._preset(preset)

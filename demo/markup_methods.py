@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from demo import texts
-from demo.markup import escape, strip
+from demo.markup import escape, strip, table
+from demo.receipts_markup import outcome
 from demo.session import Portrait
 
 # Methods
@@ -193,3 +194,14 @@ def _odds_bar(name: str, before: float, after: float, true: bool) -> str:
         f'<span class="was" style="width:{100 * before:.1f}%"></span><span class="is" style="width:{100 * after:.1f}%"></span></dd>'
         f'<dd class="num" aria-hidden="true">{escape(texts.odds_change(before, after))}</dd></div>'
     )
+
+
+# Residue
+
+
+def residue(record: dict[str, Any]) -> str:
+    """The verdict of a residue scan, what it looked for, and every place that was searched."""
+    title = texts.RESIDUE_CLEAN if record["clean"] else texts.RESIDUE_FOUND if record["found"] else texts.RESIDUE_UNREAD
+    rows = [(s["place"], f"{s['items']:,}", f"{s['bytes'] / 1e6:,.1f}") for s in record["searched"]]
+    places = table(texts.RESIDUE_HEAD, rows, (1, 2), texts.RESIDUE_CAPTION)
+    return outcome(record["clean"], title, texts.residue_summary(record), 12) + places

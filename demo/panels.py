@@ -146,6 +146,7 @@ def _after() -> dict[str, gr.components.Component]:
             parts["proof"] = _html(markup.empty(texts.EMPTY_PROOF))
             parts |= _full("proof")
             parts |= _audit()
+            parts |= _residue()
         with gr.Tab(texts.TAB_CLUSTERS, elem_classes="lm-pane"):
             _static(markup.lead(texts.LEAD_CLUSTERS))
             parts["sizes"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
@@ -212,6 +213,17 @@ def _audit() -> dict[str, gr.components.Component]:
         _static(f'<div class="lm-part"><h2>{texts.AUDIT_TITLE}</h2>{markup.lead(texts.LEAD_AUDIT)}</div>')
         parts |= _runner("audit", texts.RUN_AUDIT, texts.AUDIT_INFO)
         parts["audit"] = _html(js_on_load=THRESHOLD_JS, elem_id="lm-audit")
+    return parts
+
+
+def _residue() -> dict[str, gr.components.Component]:
+    parts: dict[str, gr.components.Component] = {}
+    with gr.Column(visible=False, elem_classes="lm-section") as parts["residue_row"]:
+        _static(f'<div class="lm-part"><h2>{texts.RESIDUE_TITLE}</h2>{markup.lead(texts.LEAD_RESIDUE)}</div>')
+        with gr.Row(elem_classes="lm-full"):
+            parts["residue_run"] = gr.Button(texts.RUN_RESIDUE, interactive=False, min_width=220, scale=0, elem_id="lm-run-residue")
+            parts["residue_note"] = _html(markup.note(texts.RESIDUE_INFO), "lm-note")
+        parts["residue"] = _html(elem_id="lm-residue")
     return parts
 
 

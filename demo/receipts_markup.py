@@ -49,9 +49,9 @@ def _link(receipt: Receipt) -> str:
     return markup.download(name, "application/json", content, texts.RECEIPT, label)
 
 
-def outcome(good: bool, title: str, lines: Sequence[str]) -> str:
+def outcome(good: bool, title: str, lines: Sequence[str], most: int = MOST_LINES) -> str:
     """What a check found, in words."""
-    shown = [*lines[:MOST_LINES], *([texts.more_problems(len(lines) - MOST_LINES)] if len(lines) > MOST_LINES else ())]
+    shown = [*lines[:most], *([texts.more_problems(len(lines) - most)] if len(lines) > most else ())]
     items = "".join(f"<li>{escape(line)}</li>" for line in shown)
     sign = "✓" if good else "✕"
     return (

@@ -66,6 +66,9 @@ class Engine(Protocol):
     def audit(self, eraser: Any, ids: Sequence[str], progress: ProgressCallback, cancel: threading.Event) -> dict[str, Any]:
         """Return the record of core.audit on a model as it was before a request."""
 
+    def residue(self, eraser: Any, known: Samples, folders: Sequence[Path]) -> dict[str, Any]:
+        """Return the record of core.residue on a model that has forgotten some of the samples in `known`."""
+
     def facts(self) -> dict[str, str]:
         """Return hardware and versions."""
 
@@ -144,6 +147,7 @@ class Request:
     compared: tuple[dict, ...] = ()  # rows of core.bench_unlearn, one a method
     compared_at: str = ""  # when, for people
     audit: dict[str, Any] | None = None  # record of core.audit
+    residue: dict[str, Any] | None = None  # record of core.residue
 
     def bare(self) -> Request:
         """Return the request without what shows traces of the forgotten images themselves."""
@@ -463,6 +467,12 @@ class Lab:
         while len(self._benches) > BENCHES:
             self._benches.popitem(last=False)
         return self._benches[root]
+
+    def folders(self, visitor: Visitor) -> list[Path]:
+        """Return where the visitor's model keeps things on disk."""
+        if self.shared:
+            return [Path(self.shared), self.workspace]
+        return [visitor.folder] if visitor.folder else []
 
     def ids(self, rows: list[int]) -> list[str]:
         """Return the sample ids at these rows of the map."""

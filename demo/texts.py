@@ -601,6 +601,18 @@ THRESHOLD = {
     "readout": "Caught # % of the forgotten, and wrongly accused # % of the unseen.",
 }
 
+RESIDUE_TITLE = "Is anything left?"
+LEAD_RESIDUE = "A search, byte by byte, for everything that was derived from the forgotten pictures."
+RUN_RESIDUE = "Search for residue"
+RESIDUE_SEARCHING = "Searching files and memory"
+RESIDUE_INFO = (
+    "Searches your model and your temporary files. The lab's own model, which visitors start from, still holds the pictures, by right."
+)
+RESIDUE_INFO_KEPT = "Searches the workspace, temporary files and this process. The data set that the pictures came from is not part of it."
+RESIDUE_CLEAN, RESIDUE_FOUND, RESIDUE_UNREAD = "Nothing is left", "Something is left", "Not all could be read"
+RESIDUE_HEAD = ("Searched", "Files and buffers", "Megabytes")
+RESIDUE_CAPTION = "Places that were searched"
+
 PORTRAITS = "Retrained last"
 PORTRAITS_INFO = "The earlier prompts are kept as these pictures only, and go with your next request or Start over."
 PICTURES = {"before": "Before", "after": "After", "difference": "Difference"}
@@ -723,6 +735,18 @@ def audit_notes(record: dict) -> list[str]:
     """Return what must be kept in mind about the test."""
     weak = [AUDIT_WEAK.format(ATTACKS[attack].lower()) for attack, works in record["sensitive"].items() if not works]
     return [AUDIT_CAVEAT, *weak]
+
+
+def residue_summary(record: dict) -> list[str]:
+    """Return what a residue scan looked for and found."""
+    kinds = ", ".join(f"{n:,} of {kind}" for kind, n in record["sought"].items())
+    lines = [f"{count(record['samples'], 'forgotten picture')}, {count(sum(record['sought'].values()), 'telling piece')}: {kinds}."]
+    lines += [f"Found: {f['kind']} of {count(f['samples'], 'picture')} in {f['place']}" for f in record["found"]]
+    lines += [f"Not read: {name}" for name in record["unread"]]
+    lines += [f"Not sought: {n:,} too plain to be told by their {kind}" for kind, n in record["plain"].items()]
+    if record["spared"]:
+        lines.append(f"Not sought: {count(record['spared'], 'picture')} of which an exact copy stays in the model")
+    return [*lines, f"It took {seconds(record['seconds'])}."]
 
 
 def cluster_facts(n: int, name: str, purity: float) -> str:

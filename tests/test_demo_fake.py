@@ -209,6 +209,12 @@ class FakeEngine:
         root = {"before": eraser.root_, "after": after.root_, "control": after.root_}
         return {"root": root, "sensitive": dict.fromkeys(ATTACKS, False), "results": results, "scores": scores}
 
+    def residue(self, eraser, known, folders):
+        gone = len(known) - len(eraser.samples_)
+        searched = [{"place": "model", "items": 3, "bytes": 1000}]
+        report = {"clean": True, "samples": gone, "sought": {"id": 6 * gone}, "searched": searched, "found": [], "unread": []}
+        return report | {"spared": 0, "plain": {}, "seconds": 0.1}
+
     def facts(self):
         return {"processor": "fake"}
 
