@@ -135,4 +135,5 @@ def open_workspace(root: str, dataset: str | None, preset: str | None) -> Lab:
     data = Dataset(kept.name, kept.samples.take(np.empty(0, np.int64)), kept.test)
     scratch = Scratch()  # the map's coordinates tell of private images: they vanish with the process
     folder = scratch.folder()
-    return Lab(CoreEngine(data, kept.preset, folder / "states", kept), kept.samples, folder, shared=root, scratch=scratch)
+    engine = CoreEngine(data, kept.preset, folder / "states", kept)
+    return Lab(engine, kept.samples, folder, shared=kept.root.resolve().name, scratch=scratch)

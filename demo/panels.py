@@ -70,7 +70,7 @@ class Facts:
     classes: tuple[str, ...]
     subjects: tuple[str, ...]
     thumbnail: Callable[[dict], dict]
-    shared: str = ""  # folder of the kept model that the page changes
+    shared: str = ""  # name of the kept model that the page changes
 
 
 def page(facts: Facts) -> dict[str, gr.components.Component]:

@@ -171,7 +171,7 @@ class Lab:
     """The base model, its fit in the background, and the visitors.
 
     samples: all private samples by their row on the map, for good. `points` is the file of their places, None until they are known.
-    shared: the folder of the kept model that all visitors see and change; empty where each has a private copy of the base model.
+    shared: the name of the kept model that all visitors see and change; empty where each has a private copy of the base model.
     """
 
     def __init__(self, engine: Engine, samples: Samples, workspace: Path, shared: str = "", scratch: Scratch | None = None):
