@@ -140,7 +140,8 @@ class CoreEngine:
         return test.take(sorted(sorted(range(len(test)), key=test.digests.__getitem__)[:MOST_UNSEEN]))
 
     def residue(self, eraser: Any, known: Samples, folders: Sequence[Path]) -> dict[str, Any]:
-        """Return the residue scan's record: is anything of the samples in `known` that the model has forgotten left in it or the folders?
+        """Return the residue scan's record: is anything of the samples in `known` that the model has forgotten left in it, its
+        workspace or the folders?
 
         Where the model is kept, `known` holds no forgotten images any more; they are read from the data set once again.
         """
@@ -150,7 +151,7 @@ class CoreEngine:
         name = self.dataset.name
         needles = needles_of_earlier(eraser, name, load_dataset(name, self.kept.data_dir).train if self.kept else known)
         mine = registries_of(eraser) if self.kept else {"model": eraser, "modules": module_caches()}  # the queues serve other visitors, too
-        return scan(needles, folders, mine).to_json()
+        return scan(needles, [self.kept.root, *folders] if self.kept else folders, mine).to_json()
 
     def facts(self) -> dict[str, str]:
         """Return what a reader of a timing wants to know of this machine."""
@@ -211,4 +212,4 @@ def open_workspace(root: str, datasets: Sequence[str] = (), presets: Sequence[st
     scratch = Scratch()  # the map's coordinates tell of private images: they vanish with the process
     folder = scratch.folder()
     engine = CoreEngine(data, kept.preset, folder / "states", kept.executor, kept)
-    return Lab(engine, kept.samples, folder, shared=root, scratch=scratch)
+    return Lab(engine, kept.samples, folder, shared=kept.root.resolve().name, scratch=scratch)

@@ -39,7 +39,7 @@ class Facts:
     thumbnail: Callable[[dict], dict]
     saved: Callable[[dict], dict]  # the selection's file
     linked: Callable[[dict], dict]  # the selection's part of a permalink
-    shared: str = ""  # folder of the kept model that the page changes
+    shared: str = ""  # name of the kept model that the page changes
 
 
 def page(facts: Facts) -> dict[str, gr.components.Component]:

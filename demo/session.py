@@ -250,7 +250,7 @@ class Lab:
 
     samples: all private samples by their row on the map, for good. `points` is the file of their places, None until they are known.
     turn: held while fitting; labs that share a machine share it, so that their measured times do not mix.
-    shared: the folder of the kept model that all visitors see and change; empty where each has a private copy of the base model.
+    shared: the name of the kept model that all visitors see and change; empty where each has a private copy of the base model.
     """
 
     def __init__(
@@ -469,9 +469,9 @@ class Lab:
         return self._benches[root]
 
     def folders(self, visitor: Visitor) -> list[Path]:
-        """Return where the visitor's model keeps things on disk."""
+        """Return where things of the visitor's model lie on disk, a workspace of the engine's own aside."""
         if self.shared:
-            return [Path(self.shared), self.workspace]
+            return [self.workspace]
         return [visitor.folder] if visitor.folder else []
 
     def ids(self, rows: list[int]) -> list[str]:

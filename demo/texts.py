@@ -435,9 +435,9 @@ MODEL_CHANGED = "Another visitor's request changed the model meanwhile. The prev
 FOR_GOOD = "This model is kept in a workspace, where forgetting is for good. There is no way to start over."
 
 
-def kept(folder: str) -> str:
+def kept(name: str) -> str:
     """Return the line that says whose model a page with a workspace changes."""
-    return f"This page changes the model kept in {folder}, for everyone who uses it. Forgetting is for good: there is no starting over."
+    return f"This page changes the model in workspace “{name}” for everyone. Forgetting is for good: there is no starting over."
 
 
 def of(part: int, whole: int) -> str:
