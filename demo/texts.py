@@ -330,9 +330,13 @@ REPORT_INTRO = (
     "machine in one run."
 )
 REPORT_ACCURACY = "Accuracy and time"
-REPORT_ACCURACY_NOTE = "Each point is one request: seconds it took (logarithmic) and accuracy on test images afterwards. Up and left is better."
+REPORT_ACCURACY_NOTE = (
+    "Each point is one request: seconds it took (logarithmic) and accuracy on test images afterwards. Up and left is better."
+)
 REPORT_SECONDS = "Seconds by request"
-REPORT_SECONDS_NOTE = "Setup, planning and training of each request, without evaluation, on a logarithmic scale; median where it was repeated."
+REPORT_SECONDS_NOTE = (
+    "Setup, planning and training of each request, without evaluation, on a logarithmic scale; median where it was repeated."
+)
 REPORT_ATTACK = "Attack: is a forgotten image told from one never seen?"
 REPORT_ATTACK_NOTE = (
     "Area under the ROC curve of the loss threshold, with its 95 % interval. Few forgotten images give wide intervals. An exact method's "
