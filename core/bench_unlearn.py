@@ -259,6 +259,16 @@ def medians(rows: list[dict]) -> list[dict]:
     ]
 
 
+def leaders(rows: list[dict]) -> tuple[tuple[str, float], tuple[str, float]]:
+    """Return the fastest method with its median seconds, and the most accurate with its median accuracy, over rows of `medians`."""
+    found: dict[str, list[dict]] = {}
+    for row in rows:
+        found.setdefault(row["method"], []).append(row)
+    middle = lambda key: {name: float(np.median([r[key] for r in some])) for name, some in found.items()}  # noqa: E731
+    seconds, test = middle("seconds"), middle("test")
+    return min(seconds.items(), key=lambda pair: pair[1]), max(test.items(), key=lambda pair: pair[1])
+
+
 def _repeats(rows: list[dict]) -> list[list[dict]]:
     """Return the rows in groups of one request and method."""
     groups: dict[tuple[str, str], list[dict]] = {}

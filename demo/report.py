@@ -20,7 +20,7 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from core.bench_unlearn import COLUMNS, medians, table_rows
+from core.bench_unlearn import COLUMNS, leaders, medians, table_rows
 from core.errors import DataError, LMEraserError, StoreError
 from demo import texts
 
@@ -43,8 +43,8 @@ figure { margin: 0; min-width: 0; } figcaption { color: var(--soft); font-size: 
 table { border-collapse: collapse; font-size: 14px; white-space: nowrap; }
 th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); text-align: left; } th { color: var(--soft); font-weight: 600; }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; margin: 0; font-size: 14px; }
-dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere;
-  } code { font: 13px/1.5 "IBM Plex Mono", ui-monospace, Menlo, monospace; }
+dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
+code { font: 13px/1.5 "IBM Plex Mono", ui-monospace, Menlo, monospace; }
 @media (max-width: 520px) { dl { grid-template-columns: 1fr; } main { padding: 24px 12px; } section, footer { padding: 14px; } }
 @media print { body { background: none; } section, footer { break-inside: avoid; } }
 """
@@ -151,14 +151,8 @@ def circumstances(record: Mapping[str, Any]) -> dict[str, str | list[str]]:
 
 def best(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return a sentence naming the fastest and the most accurate method over all requests."""
-    if not rows:
-        return ""
-    names = dict.fromkeys(row["method"] for row in rows)
-    mean = {
-        n: [sum(r[k] for r in rows if r["method"] == n) / sum(r["method"] == n for r in rows) for k in ("seconds", "test")] for n in names
-    }
-    fast, right = min(names, key=lambda n: mean[n][0]), max(names, key=lambda n: mean[n][1])
-    return texts.BENCH_BEST.format(fast=fast, seconds=texts.seconds(mean[fast][0]), right=right, accuracy=100 * mean[right][1])
+    (fast, seconds), (right, accuracy) = leaders(rows)
+    return texts.BENCH_BEST.format(fast=fast, seconds=texts.seconds(seconds), right=right, accuracy=100 * accuracy)
 
 
 def _by_method(rows: Sequence[Mapping[str, Any]]) -> Iterable[tuple[int, str, list[Mapping[str, Any]]]]:

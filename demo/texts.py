@@ -797,9 +797,13 @@ BENCH_INTRO = (
     "machine in one run."
 )
 BENCH_ACCURACY = "Accuracy and time"
-BENCH_ACCURACY_NOTE = "Each point is one request: its seconds (logarithmic), and accuracy on test images afterwards. Up and left is better."
+BENCH_ACCURACY_NOTE = (
+    "Each point is one request: seconds it took (logarithmic) and accuracy on test images afterwards. Up and left is better."
+)
 BENCH_SECONDS = "Seconds by request"
-BENCH_SECONDS_NOTE = "Setup, planning and training of each request, without evaluation, on a logarithmic scale; medians of repeats."
+BENCH_SECONDS_NOTE = (
+    "Setup, planning and training of each request, without evaluation, on a logarithmic scale; median where it was repeated."
+)
 BENCH_ATTACK = "Attack: is a forgotten image told from one never seen?"
 BENCH_ATTACK_NOTE = (
     "Area under the ROC curve of the loss threshold, with its 95 % interval. Few forgotten images give wide intervals. An exact method's "
