@@ -42,8 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
     ledger.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
     commands.choices["forget"].add_argument("--full", action="store_true", help="also measure full retraining")
     add_audit_options(commands.add_parser("audit", help="membership inference on a request, or a search for what it left (--residue)"))
-    bench = commands.add_parser("bench", help="measurements: features, forget, accuracy, unlearn")
-    bench.add_argument("what", choices=("features", "forget", "accuracy", "unlearn"))
+    bench = commands.add_parser("bench", help="measurements: features, forget, accuracy, settings, unlearn")
+    bench.add_argument("what", choices=("features", "forget", "accuracy", "settings", "unlearn"))
     add_model_options(bench)
     bench.add_argument("--requests", help="bench forget: how many of one random sample (20); bench unlearn: comma-separated names (all)")
     bench.add_argument("--methods", help="bench unlearn: comma-separated names (default: all)")
@@ -169,17 +169,23 @@ def load_data(args: argparse.Namespace):
     return load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit)
 
 
-def fitted(args: argparse.Namespace, data, bar: Bar):
-    """Return an eraser fitted on the data, its states and features taken from the cache where they are there."""
+def unfitted(args: argparse.Namespace):
+    """Return the eraser that the options describe, its states to be kept in the cache."""
     from core.backbone import load_backbone
-    from core.derived import features_file
     from core.environment import default_device
     from core.eraser import LMEraser
     from core.executors import LocalExecutor
     from core.store import DirectoryStore
 
     backbone = load_backbone(args.backbone, args.device or str(default_device()))
-    eraser = LMEraser(configuration(args), backbone, DirectoryStore(args.cache / "states"), LocalExecutor(args.workers))
+    return LMEraser(configuration(args), backbone, DirectoryStore(args.cache / "states"), LocalExecutor(args.workers))
+
+
+def fitted(args: argparse.Namespace, data, bar: Bar):
+    """Return an eraser fitted on the data, its states and features taken from the cache where they are there."""
+    from core.derived import features_file
+
+    eraser = unfitted(args)
     features = features_file(args.cache, data.train)
     known = eraser.load_features(features)
     eraser.fit(data.train, progress=bar)
@@ -344,6 +350,8 @@ def run_bench(args: argparse.Namespace, bar: Bar) -> dict:
     if args.what == "features":
         return bench.bench_features(args.datasets.split(","), args.features.split(","), args.data_dir, args.limit)
     data = load_data(args)
+    if args.what == "settings":
+        return bench.bench_settings(data, unfitted(args), bar)
     eraser = fitted(args, data, bar)
     if args.what == "unlearn":
         result = run_bench_unlearn(args, data, eraser, bar)

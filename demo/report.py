@@ -30,9 +30,11 @@ SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "star", "
 CONFIG = {"displaylogo": False, "responsive": True, "plotlyServerURL": "", "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
 POLICY = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; font-src data:"
 STYLE = """
-:root { color-scheme: light dark; --ink: #15242b; --soft: #51636b; --line: #dbe3e4; --sheet: #fff; --field: #f4f7f6; --accent: #0b6e69; }
+:root { color-scheme: light dark; --ink: #15242b; --soft: #51636b; --line: #dbe3e4; --sheet: #fff; --field: #f4f7f6; --accent: #0b6e69;
+  --bad: #a3262f; }
 @media (prefers-color-scheme: dark) {
-  :root { --ink: #e6eeee; --soft: #9db0b5; --line: #263539; --sheet: #121b1e; --field: #0b1214; --accent: #54c5b8; } }
+  :root { --ink: #e6eeee; --soft: #9db0b5; --line: #263539; --sheet: #121b1e; --field: #0b1214; --accent: #54c5b8;
+    --bad: #ff9c9c; } }
 body { margin: 0; background: var(--field); color: var(--ink); font: 16px/1.55 "IBM Plex Sans", ui-sans-serif, system-ui, sans-serif; }
 main { max-width: 1120px; margin: 0 auto; padding: 40px 20px 64px; }
 h1 { margin: 0 0 8px; font-size: 28px; line-height: 1.2; } h2 { margin: 0 0 4px; font-size: 19px; }
@@ -45,6 +47,9 @@ th, td { padding: 6px 12px 6px 0; border-bottom: 1px solid var(--line); text-ali
 dl { display: grid; grid-template-columns: max-content 1fr; gap: 4px 16px; margin: 0; font-size: 14px; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; }
 code { font: 13px/1.5 "IBM Plex Mono", ui-monospace, Menlo, monospace; }
+pre { font: 12.5px/1.5 "IBM Plex Mono", ui-monospace, Menlo, monospace; overflow-wrap: anywhere; white-space: pre-wrap; }
+.badge { display: inline-block; padding: 3px 10px; border: 1px solid var(--line); border-radius: 99px; font-size: 14px; }
+.verdict { color: var(--ink); font-weight: 700; } .equal { color: var(--accent); } .different { color: var(--bad); }
 @media (max-width: 520px) { dl { grid-template-columns: 1fr; } main { padding: 24px 12px; } section, footer { padding: 14px; } }
 @media print { body { background: none; } section, footer { break-inside: avoid; } }
 """
@@ -75,14 +80,14 @@ def library() -> str:
     return get_plotlyjs().replace("https://cdn", "about:blank#")
 
 
-def paragraph(text: str) -> str:
-    """Return a paragraph of plain text."""
-    return f"<p>{escape(text)}</p>"
+def paragraph(text: str, kind: str = "") -> str:
+    """Return a paragraph of plain text; `kind` names a class of the style sheet."""
+    return f'<p class="{kind}">{escape(text)}</p>' if kind else f"<p>{escape(text)}</p>"
 
 
 def section(title: str, note: str, *content: str) -> str:
-    """Return a titled part of the page with one sentence on what it shows."""
-    return f"<section><h2>{escape(title)}</h2>{paragraph(note)}{''.join(content)}</section>"
+    """Return a titled part of the page, with a sentence on what it shows if there is one."""
+    return f"<section><h2>{escape(title)}</h2>{paragraph(note) if note else ''}{''.join(content)}</section>"
 
 
 def figure(chart: go.Figure, summary: str) -> str:
@@ -101,11 +106,16 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[str]], label: str) -> 
     )
 
 
-def facts(pairs: Mapping[str, str | Sequence[str]]) -> str:
-    """Return the page's foot: names and values; a list of values is set as code, one a line."""
+def pairs(values: Mapping[str, str | Sequence[str]]) -> str:
+    """Return names and values; a list of values is set as code, one a line."""
     code = lambda lines: "<br>".join(f"<code>{escape(line)}</code>" for line in lines)  # noqa: E731
-    cells = (f"<dt>{escape(k)}</dt><dd>{escape(v) if isinstance(v, str) else code(v)}</dd>" for k, v in pairs.items())
-    return f"<footer><dl>{''.join(cells)}</dl></footer>"
+    cells = (f"<dt>{escape(k)}</dt><dd>{escape(v) if isinstance(v, str) else code(v)}</dd>" for k, v in values.items())
+    return f"<dl>{''.join(cells)}</dl>"
+
+
+def facts(values: Mapping[str, str | Sequence[str]]) -> str:
+    """Return the page's foot."""
+    return f"<footer>{pairs(values)}</footer>"
 
 
 def framed(chart: go.Figure, x: str, y: str, height: int = 440) -> go.Figure:
