@@ -22,10 +22,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from core.errors import StoreError
+from core.errors import InputError, StoreError
 from core.receipts import canonical, commit_to, keys_digest
 
 NEXT = {
@@ -37,6 +37,7 @@ NEXT = {
 }
 MODEL = ("created", "rebuilt")  # events of the workspace itself, under request 0
 GENESIS = "0" * 64
+PAGE = 512  # bytes: rows of about 0.8 kB fill such pages; pages of 4 kB stay a quarter empty
 _TABLES = """
 CREATE TABLE IF NOT EXISTS events (
     seq INTEGER PRIMARY KEY, request INTEGER NOT NULL, state TEXT NOT NULL, time TEXT NOT NULL,
@@ -45,6 +46,14 @@ CREATE TABLE IF NOT EXISTS pending (request INTEGER PRIMARY KEY, ids TEXT NOT NU
 CREATE TABLE IF NOT EXISTS head (one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, hash TEXT NOT NULL);
 INSERT OR IGNORE INTO head VALUES (1, 0, '0000000000000000000000000000000000000000000000000000000000000000');
 """
+
+
+@dataclass(frozen=True)
+class RequestLimits:
+    """The most that is accepted: ids in one request, and requests within any 60 seconds, those before a restart included."""
+
+    ids: int = 100_000
+    per_minute: int = 600
 
 
 @dataclass(frozen=True)
@@ -73,14 +82,14 @@ class Pending:
 
 
 class Ledger:
-    """The ledger in one file; raises StoreError when the file cannot be read or written."""
+    """The ledger in one file; raises StoreError when the file cannot be read or written. `limits` may be set at any time."""
 
-    def __init__(self, path: Path | str):
-        self.path = Path(path)
+    def __init__(self, path: Path | str, limits: RequestLimits = RequestLimits()):
+        self.path, self.limits = Path(path), limits
         self._lock = threading.RLock()
         with self._mapped():
             self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            for pragma in ("secure_delete=ON", "synchronous=FULL", "journal_mode=WAL"):
+            for pragma in (f"page_size={PAGE}", "secure_delete=ON", "synchronous=FULL", "journal_mode=WAL"):
                 self._db.execute(f"PRAGMA {pragma}").fetchall()
             self._db.executescript(f"BEGIN IMMEDIATE; {_TABLES} COMMIT;")
         self._checkpoint()
@@ -97,7 +106,8 @@ class Ledger:
         self._checkpoint()
 
     def accept(self, ids: Sequence[str], salt: bytes) -> Pending:
-        """Record a new request and return it; from here on it will be carried out, whatever happens."""
+        """Record a new request and return it; from here on it will be carried out, whatever happens. Raises InputError over a limit."""
+        self._check_limits(len(ids))
         if self.pending() is not None:
             raise StoreError(f"Request {self.pending().request} is not finished. Complete it before another is accepted.")
         with self._transaction():
@@ -167,6 +177,17 @@ class Ledger:
         lost = {e.request for e in events if e.request} - {e.request for e in events if not NEXT.get(e.state, {""})}
         problems += [f"the ids of request {n}, which is not finished, are gone" for n in sorted(lost - {row[0] for row in pending})]
         return tuple(problems + [p for row in pending for p in _broken_pending(row, events)])
+
+    def _check_limits(self, ids: int) -> None:
+        if ids > self.limits.ids:
+            raise InputError(f"A request of {ids:,} ids is over the limit of {self.limits.ids:,}. Ask in several requests.")
+        since = (datetime.now(UTC) - timedelta(minutes=1)).isoformat(timespec="milliseconds")
+        with self._mapped():
+            (recent,) = self._db.execute("SELECT COUNT(*) FROM events WHERE state = 'accepted' AND time > ?", (since,)).fetchone()
+        if recent >= self.limits.per_minute:
+            raise InputError(
+                f"{recent:,} requests came within a minute, and the limit is {self.limits.per_minute:,}. Ask again in a minute."
+            )
 
     def _check_order(self, request: int, state: str) -> None:
         row = self._db.execute("SELECT state FROM events WHERE request = ? ORDER BY seq DESC LIMIT 1", (request,)).fetchone()

@@ -1,11 +1,13 @@
+import datetime
 import os
 import sqlite3
 import threading
 
 import pytest
 
-from core.errors import StoreError
-from core.ledger import Ledger, WorkspaceLock
+from core import ledger as ledger_module
+from core.errors import InputError, StoreError
+from core.ledger import Ledger, RequestLimits, WorkspaceLock
 
 SALT = bytes(range(32))
 IDS = tuple(f"{n:064x}-0" for n in range(10**20, 10**20 + 400))
@@ -42,6 +44,27 @@ def test_a_request_goes_its_way(ledger):
     assert finish(ledger) == 2
     assert [e.state for e in ledger.events() if e.request == 1] == ["accepted", "planned", "trained", "committed"]
     assert ledger.verify_chain() == ()
+
+
+def test_a_request_over_the_limit_is_refused_unrecorded(ledger):
+    ledger.limits = RequestLimits(ids=2)
+    with pytest.raises(InputError, match="A request of 3 ids is over the limit of 2"):
+        ledger.accept(IDS[:3], SALT)
+    assert ledger.pending() is None
+    assert finish(ledger) == 1
+
+
+def test_requests_that_come_too_fast_are_refused_until_a_minute_is_over(ledger, monkeypatch):
+    ledger.limits = RequestLimits(per_minute=2)
+    assert [finish(ledger), finish(ledger)] == [1, 2]
+    with pytest.raises(InputError, match="2 requests came within a minute, and the limit is 2"):
+        finish(ledger)
+    again = Ledger(ledger.path, RequestLimits(per_minute=2))  # a restart does not help
+    with pytest.raises(InputError, match="Ask again in a minute"):
+        again.accept(IDS[:1], SALT)
+    again.close()
+    monkeypatch.setattr(ledger_module, "timedelta", lambda minutes: datetime.timedelta(seconds=-1))  # as if a minute had gone by
+    assert finish(ledger) == 3
 
 
 def test_a_cancelled_request_is_withdrawn(ledger):
