@@ -75,7 +75,7 @@ def _reach(name: str, reach: Any) -> str:
 def audit(record: dict, spoken: str) -> str:
     """Verdicts of both attacks, and all scores for the plot that `membership.js` draws."""
     rows = "".join(_attack(r) for r in record["results"])
-    head = "".join(f'<th scope="col"{" class=num" if 1 < i < 5 else ""}>{escape(h)}</th>' for i, h in enumerate(texts.AUDIT_HEAD))
+    head = "".join(f'<th scope="col"{" class=num" if 0 < i < 4 else ""}>{escape(h)}</th>' for i, h in enumerate(texts.AUDIT_HEAD))
     notes = "".join(f"<li>{escape(n)}</li>" for n in texts.audit_notes(record))
     return (
         f'<section class="lm-audit"><h3>{escape(spoken)}</h3>{_threshold(record)}'
@@ -88,7 +88,7 @@ def _attack(result: dict) -> str:
     verdict = {"distinguishable": "bad", "indistinguishable from the control": "good"}.get(result["verdict"], "open")
     figures = "".join(f'<td class="num">{_cell(c)}</td>' for c in cells[2:5])
     return (
-        f'<tr><th scope="row">{escape(cells[0])}</th><td>{escape(cells[1])}</td>{figures}'
+        f'<tr><th scope="row">{escape(cells[1])}<small>{escape(cells[0])}</small></th>{figures}'
         f'<td><i class="lm-verdict-{verdict}">{escape(cells[5])}</i></td></tr>'
     )
 

@@ -584,7 +584,7 @@ AUDIT_STAGES = {
     "control": "Training the control without the pictures",
     "shadows": "Training shadow models",
 }
-AUDIT_HEAD = ("Attack", "Model", "AUC (95 % interval)", "Caught at false alarms", "Difference to control", "Verdict")
+AUDIT_HEAD = ("Model", "AUC (95 % interval)", "Caught at false alarms", "Difference to control", "Verdict")
 AUDIT_CAPTION = "Both attacks on three models"
 AUDIT_MODELS = {"before": "Before", "after": "After", "control": "Never saw them"}
 ATTACKS = {"likelihood ratio": "Likelihood ratio (LiRA)", "loss threshold": "Loss threshold"}
@@ -688,7 +688,7 @@ def reach_figures(reach) -> list[tuple[str, str]]:
     part = f" ({100 * reach.retrain / reach.remain:.0f} %)" if reach.remain else ""
     return [
         (f"of {reach.clusters:,} clusters touched", f"{len(reach.touched):,}"),
-        ("samples to retrain", f"{reach.retrain:,}{part}"),
+        (f"samples to retrain{part}", f"{reach.retrain:,}"),
         ("expected training", seconds(reach.seconds)),
     ]
 
