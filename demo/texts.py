@@ -37,7 +37,7 @@ CLUSTER = "Cluster {}"
 
 REQUEST_TITLE = "Your request"
 TRAY_EMPTY = "Nothing selected yet."
-TRAY_HINT = "Each point is one picture the model has learned. Draw around a few on the map, or choose them below."
+TRAY_HINT = "Each point is one picture the model has learned. Draw around a few on the map, or choose without it."
 TRAY_LABEL = "Selected images"
 REMOVE = "Remove image {} from the selection"
 CHOOSE = "Choose without the map"

@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from core import bench
@@ -11,7 +12,7 @@ from tests.conftest import tiny_config
 @pytest.fixture
 def record(samples, backbone, monkeypatch):
     monkeypatch.setattr(bench, "GRID", GRID | {"mix": (1, 8), "temperature": (0.1,)})
-    return bench_settings(Dataset("few", samples, samples.take([])), LMEraser(tiny_config(), backbone))
+    return bench_settings(Dataset("few", samples, samples.take(np.arange(0))), LMEraser(tiny_config(), backbone))
 
 
 def test_settings_are_scored_on_training_images_that_the_fit_left_out(record, samples):

@@ -15,10 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from core.datasets import load_dataset
 from tests.browser.chromium import FIT_MS, found, started
 
 ROOT = Path(__file__).resolve().parents[2]
+APP = ("app.py", "--port", "{port}", "--cache", "{cache}")
 
 
 def missing(reason: str):
@@ -47,14 +50,26 @@ def server(tmp_path_factory):
         yield url
 
 
+@pytest.fixture(scope="session")
+def small_server(tmp_path_factory):
+    """An app whose data set is a folder of 60 digits, so that both presets are fitted in seconds."""
+    folder = tmp_path_factory.mktemp("small") / "sixty"
+    digits = load_dataset("digits").train
+    for row in range(60):
+        path = folder / digits.classes[digits.labels[row]] / f"{row}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(digits.images[row]).save(path)
+    with running(tmp_path_factory.mktemp("small-cache"), *APP, "--dataset", str(folder)) as (url, _):
+        yield url
+
+
 @contextmanager
 def running(cache: Path, *script: str):
     """Start the app, or another script that takes its port and folder; yield its address and process, and end it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, *(script or ("app.py", "--port", "{port}", "--cache", "{cache}"))]
-    command = [part.format(port=port, cache=cache) for part in command]
+    command = [sys.executable, *(part.format(port=port, cache=cache) for part in script or APP)]
     with (cache / "app.log").open("w") as log:
         app = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
     try:
@@ -83,12 +98,12 @@ def visit(browser, server):
     """Open a page of one's own, with the map on it; errors of the page's scripts fail the test."""
     contexts, errors = [], []
 
-    def opened(ready: bool = True, address: str = "", **kwargs):
+    def opened(ready: bool = True, address: str = "", site: str = "", **kwargs):
         context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | kwargs))
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
-        page.goto(server + address)
+        page.goto((site or server) + address)
         page.wait_for_selector(".map[data-ready]", timeout=FIT_MS)
         if ready:
             page.wait_for_selector(".lm-status.lm-ready", timeout=FIT_MS)

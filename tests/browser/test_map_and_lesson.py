@@ -61,16 +61,18 @@ def test_a_link_to_a_step_opens_it_and_a_wrong_link_is_answered_in_words(visit):
     assert selected(page) == 0
 
 
-def test_another_preset_has_its_own_page_and_an_address_leads_there(visit):
-    page = visit(address="?hide=choose&select=3")
+def test_another_preset_has_its_own_page_and_an_address_leads_there(visit, small_server):
+    page = visit(site=small_server, address="?hide=choose&select=3")
     page.get_by_label("Preset").select_option("paper")
-    page.wait_for_url(re.compile(r"/digits-paper\?hide=choose$"), timeout=WORK_MS)
-    page.wait_for_selector(".map[data-ready]", timeout=FIT_MS)
+    page.wait_for_url(re.compile(r"/sixty-paper\?hide=choose$"), timeout=WORK_MS)
+    page.wait_for_selector(".lm-status.lm-ready", timeout=FIT_MS)
     assert page.get_by_label("Preset").input_value() == "paper"
     assert selected(page) == 0
-    page = visit(address="?dataset=digits&preset=paper&select=5-7", ready=False)
-    page.wait_for_url(re.compile(r"/digits-paper\?"), timeout=WORK_MS)
+    page = visit(site=small_server, address="?dataset=sixty&preset=paper&select=5-7", ready=False)
+    page.wait_for_url(re.compile(r"/sixty-paper\?"), timeout=WORK_MS)
     wait_selected(page, 3)
+    forget(page)
+    assert "3 images forgotten" in page.locator("#lm-result").inner_text()
 
 
 def test_what_is_not_offered_is_named(visit):
