@@ -114,3 +114,40 @@ def test_bench_unlearn_writes_a_table(run, tmp_path):
     assert table.read_text("utf-8").count("| 1 random |") == 2
     for wrong in (("unlearn", "--methods", "magic"), ("unlearn", "--requests", "3"), ("forget", "--requests", "many")):
         assert run("bench", *wrong)[0] == 2
+
+
+def test_audit_attacks_the_approximate_methods_and_writes_a_table(run, tmp_path):
+    table = tmp_path / "audit.md"
+    status, result, _ = run("audit", "--count", "4", "--shadows", "2", "--approximate", "--table", str(table))
+    assert status == 0
+    models = {r["model"] for r in result["approximate"]}
+    assert models == {"before", "control", "fine-tune on retained", "gradient ascent", "random labels"}
+    text = table.read_text("utf-8")
+    assert text.count("| LMEraser |") == 6
+    assert text.count("| one prompt |") == 10
+    assert "80 samples, 4 forgotten, 2 shadows" in text
+    assert len({line.count("|") for line in text.splitlines() if line.startswith("|")}) == 1
+
+
+def test_residue_of_a_request_on_a_private_copy(run, tmp_path):
+    status, result, _ = run("audit", "--residue", "--count", "3")
+    assert (status, result["clean"], result["found"]) == (0, True, [])
+    assert {"model", "modules", "worker queues"} <= {s["place"] for s in result["searched"]}
+    status, result, _ = run("audit", "--residue", "--count", "3", "--folder", str(tmp_path))
+    assert (status, result["clean"]) == (1, False)  # the cached fit is another owner, and keeps the features
+    assert {"feature"} <= {f["kind"] for f in result["found"]}
+
+
+def test_residue_is_told_in_words_without_json(monkeypatch, capsys, tmp_path):
+    monkeypatch.setitem(presets.PRESETS, "fast", tiny_config())
+    monkeypatch.setattr("core.backbone.load_backbone", lambda name, device: load_backbone(TINY, device))
+    words = ["audit", "--residue", "--limit", "40", "--workers", "1", "--device", "cpu", "--cache", str(tmp_path)]
+    assert cli.main(words) == 0
+    assert capsys.readouterr().out.startswith("Nothing of the forgotten samples was found. 1 samples")
+
+
+def test_forget_and_bench_forget_count_flops(run):
+    flops = run("forget", "--count", "1")[1]["flops"]
+    assert 0 < flops["request"] < flops["full"]
+    result = run("bench", "forget", "--requests", "2")[1]
+    assert 0 < result["request_flops"]["median"] < result["full_flops"]

@@ -55,3 +55,25 @@ def test_errors_are_said_in_a_sentence(run, tmp_path):
 def test_a_replay_needs_a_workspace(capsys):
     assert cli.main(["verify", "--replay", "1"]) == 2
     assert "--workspace" in capsys.readouterr().err
+
+
+def test_a_workspace_is_searched_for_what_requests_left(run, tmp_path):
+    run("fit")
+    assert "holds all 60 samples" in run("audit", "--residue")[2]
+    status, result, _ = run("audit", "--residue", "--count", "3", "--seed", "1")
+    assert (status, result["request"], result["clean"], result["samples"]) == (0, 1, True, 3)
+    status, result, _ = run("audit", "--residue")  # samples of the data set that the workspace no longer holds
+    assert (status, result["request"], result["clean"], result["samples"]) == (0, None, True, 3)
+    assert {"id", "pixels", "feature", "coordinates"} <= set(result["sought"])
+    assert run("audit")[0] == 2
+
+
+def test_a_leftover_in_a_workspace_is_found(run, tmp_path):
+    run("fit")
+    part = next((tmp_path / "w" / "samples").iterdir())
+    old = part.read_bytes()
+    run("forget", "--count", "2")
+    (tmp_path / "w" / "samples" / "backup").write_bytes(old)
+    status, result, _ = run("audit", "--residue")
+    assert (status, result["clean"]) == (1, False)
+    assert {f["place"] for f in result["found"]} == {"w/samples/backup"}
