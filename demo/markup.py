@@ -208,7 +208,8 @@ def _figure(clusters: int, touched: set[int], note: str) -> str:
         '<g class="box"><rect x="85" y="4" width="150" height="56" rx="12"/><text x="160" y="28">Public model</text>'
         '<text x="160" y="46" class="small">frozen</text></g><path class="arrow" d="M160 66v30m-7-9 7 9 7-9"/>'
         '<rect class="pen" x="6" y="104" width="308" height="164" rx="14"/>'
-        f'<text x="160" y="124" class="small">one prompt and classifier for each cluster</text>{_cells(clusters, touched, 18, 136, 284, 120)}'
+        '<text x="160" y="124" class="small">one prompt and classifier for each cluster</text>'
+        f"{_cells(clusters, touched, 18, 136, 284, 120)}"
         '<path class="arrow" d="M160 274v30m-7-9 7 9 7-9"/>'
         '<g class="box"><rect x="85" y="312" width="150" height="48" rx="12"/><text x="160" y="341">Prediction</text></g>'
     )
