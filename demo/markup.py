@@ -200,21 +200,38 @@ def how(clusters: int, touched: Sequence[int], note: str) -> str:
 
 
 def _figure(clusters: int, touched: set[int], note: str) -> str:
-    shown = min(clusters, 96)
-    columns = math.ceil(math.sqrt(shown * 2.2))
-    rows = math.ceil(shown / columns)
-    step = min(400 / columns, 120 / rows)
-    left = 250 + (400 - step * columns) / 2
-    cells = "".join(_cell(c, left + step * (c % columns), 46 + step * (c // columns), step * 0.8, c in touched) for c in range(shown))
-    return (
-        f'<svg class="lm-figure" viewBox="0 0 860 200" role="img" aria-label="{escape(note)}">'
+    """The figure twice, side by side and top to bottom: the style sheet shows the one that fits."""
+    wide = (
         '<g class="box"><rect x="8" y="56" width="150" height="88" rx="12"/><text x="83" y="94">Public model</text>'
         '<text x="83" y="114" class="small">frozen</text></g>'
         '<path class="arrow" d="M168 100h62m-9-7 9 7-9 7"/><rect class="pen" x="236" y="30" width="428" height="152" rx="14"/>'
-        f'{cells}<path class="arrow" d="M672 100h54m-9-7 9 7-9 7"/>'
+        f'{_cells(clusters, touched, 250, 46, 400, 120)}<path class="arrow" d="M672 100h54m-9-7 9 7-9 7"/>'
         '<g class="box"><rect x="736" y="56" width="116" height="88" rx="12"/><text x="794" y="105">Prediction</text></g>'
-        '<text x="450" y="20" class="small">one prompt and classifier for each cluster</text></svg>'
+        '<text x="450" y="20" class="small">one prompt and classifier for each cluster</text>'
     )
+    tall = (
+        '<g class="box"><rect x="85" y="4" width="150" height="56" rx="12"/><text x="160" y="28">Public model</text>'
+        '<text x="160" y="46" class="small">frozen</text></g><path class="arrow" d="M160 66v30m-7-9 7 9 7-9"/>'
+        '<rect class="pen" x="6" y="104" width="308" height="164" rx="14"/>'
+        '<text x="160" y="124" class="small">one prompt and classifier for each cluster</text>'
+        f"{_cells(clusters, touched, 18, 136, 284, 120)}"
+        '<path class="arrow" d="M160 274v30m-7-9 7 9 7-9"/>'
+        '<g class="box"><rect x="85" y="312" width="150" height="48" rx="12"/><text x="160" y="341">Prediction</text></g>'
+    )
+    return _drawing("wide", "860 200", wide, note) + _drawing("tall", "320 364", tall, note)
+
+
+def _drawing(kind: str, size: str, content: str, note: str) -> str:
+    return f'<svg class="lm-figure {kind}" viewBox="0 0 {size}" role="img" aria-label="{escape(note)}">{content}</svg>'
+
+
+def _cells(clusters: int, touched: set[int], x: float, y: float, width: float, height: float) -> str:
+    """One square per cluster (at most 96), in a frame of this place and size."""
+    shown = min(clusters, 96)
+    columns = math.ceil(math.sqrt(shown * 2.2))
+    step = min(width / columns, height / math.ceil(shown / columns))
+    left = x + (width - step * columns) / 2
+    return "".join(_cell(c, left + step * (c % columns), y + step * (c // columns), step * 0.8, c in touched) for c in range(shown))
 
 
 def _cell(index: int, x: float, y: float, side: float, on: bool) -> str:

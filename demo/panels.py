@@ -100,6 +100,14 @@ def _chooser(facts: Facts) -> dict[str, gr.components.Component]:
     parts: dict[str, gr.components.Component] = {}
     parts["classes"] = gr.CheckboxGroup([(name, i) for i, name in enumerate(facts.classes)], label=texts.CLASSES, elem_classes="lm-classes")
     parts["subject"] = gr.Dropdown(list(facts.subjects), label=texts.SUBJECT, value=None, visible=bool(facts.subjects))
+    with gr.Row(elem_classes="lm-pickrows"):
+        parts |= _numbers(facts) | _random(facts)
+    return parts
+
+
+def _numbers(facts: Facts) -> dict[str, gr.components.Component]:
+    """Choosing by number."""
+    parts: dict[str, gr.components.Component] = {}
     with gr.Row(elem_classes="lm-numbers"):
         parts["numbers"] = gr.Textbox(
             label=texts.NUMBERS,
@@ -109,8 +117,8 @@ def _chooser(facts: Facts) -> dict[str, gr.components.Component]:
             min_width=120,
             scale=3,
         )
-        parts["choose"] = gr.Button(texts.SELECT, size="md", min_width=128, scale=1, elem_id="lm-choose")
-    return parts | _random(facts)
+        parts["choose"] = gr.Button(texts.SELECT, size="md", min_width=110, scale=1, elem_id="lm-choose")
+    return parts
 
 
 def _random(facts: Facts) -> dict[str, gr.components.Component]:
@@ -118,7 +126,7 @@ def _random(facts: Facts) -> dict[str, gr.components.Component]:
     parts: dict[str, gr.components.Component] = {}
     with gr.Row(elem_classes="lm-numbers"):
         parts["count"] = gr.Number(
-            10, label=texts.RANDOM, info=texts.RANDOM_COUNT, precision=0, minimum=1, maximum=facts.n, min_width=110, elem_id="lm-count"
+            10, label=texts.RANDOM, info=texts.RANDOM_COUNT, precision=0, minimum=1, maximum=facts.n, min_width=90, elem_id="lm-count"
         )
         parts["seed"] = gr.Number(
             0,
@@ -127,10 +135,10 @@ def _random(facts: Facts) -> dict[str, gr.components.Component]:
             precision=0,
             minimum=0,
             maximum=permalink.MOST_SEED,
-            min_width=110,
+            min_width=90,
             elem_id="lm-seed",
         )
-        parts["draw"] = gr.Button(texts.DRAW, size="md", min_width=128, elem_id="lm-draw")
+        parts["draw"] = gr.Button(texts.DRAW, size="md", min_width=76, scale=1, elem_id="lm-draw")
     return parts
 
 

@@ -104,9 +104,9 @@ def visit(browser, server):
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((site or server) + address)
-        page.wait_for_selector(".map[data-ready]", timeout=FIT_MS)
+        page.wait_for_selector(".map[data-ready]", state="attached", timeout=FIT_MS)  # an address may hide it
         if ready:
-            page.wait_for_selector(".lm-status.lm-ready", timeout=FIT_MS)
+            page.wait_for_selector(".lm-status.lm-ready", state="attached", timeout=FIT_MS)
         return page
 
     yield opened
