@@ -41,17 +41,8 @@ element.addEventListener("change", async (event) => {
 });
 """
 FETCH_JS = """
-() => {
-  const started = performance.now();
-  const attempt = () => {
-    const box = document.querySelector("#lm-report-file");
-    const link = box && (box.matches("a") ? box : box.querySelector("a") || box.closest("a"));
-    if (link && link.href && !link.href.endsWith("#")) link.click();
-    else if (performance.now() - started < 5000) setTimeout(attempt, 50);
-  };
-  setTimeout(attempt, 50);
-}
-"""
+() => setTimeout(() => document.querySelector("#lm-report-file").click(), 150)
+"""  # after the hidden button has been given the file's address
 HIDE_JS = """
 () => {
   const hidden = new URLSearchParams(location.search).get("hide") || "";
@@ -170,7 +161,7 @@ def _result() -> dict[str, gr.components.Component]:
         parts["times"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
         parts["changes"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
     with gr.Row(elem_classes="lm-report"):
-        parts["report"] = gr.Button(texts.REPORT, size="sm", min_width=150, scale=0, visible=False, elem_id="lm-report")
+        parts["report"] = gr.Button(texts.REPORT, size="md", min_width=170, scale=0, visible=False, elem_id="lm-report")
         parts["report_file"] = gr.DownloadButton(visible="hidden", elem_id="lm-report-file")
     return parts | _full("result")
 
