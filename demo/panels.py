@@ -178,7 +178,7 @@ def _result() -> dict[str, gr.components.Component]:
         parts["times"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
         parts["changes"] = gr.Plot(show_label=False, visible=False, elem_classes="lm-plot")
     with gr.Row(elem_classes="lm-report"):
-        parts["report"] = gr.Button(texts.REPORT, size="sm", min_width=150, scale=0, visible=False, elem_id="lm-report")
+        parts["report"] = gr.Button(texts.REPORT, size="md", min_width=170, scale=0, visible=False, elem_id="lm-report")
         parts["report_file"] = gr.DownloadButton(visible="hidden", elem_id="lm-report-file")
     parts["odds"] = _html()
     return parts | _full("result")
@@ -189,8 +189,8 @@ def _ledger() -> dict[str, gr.components.Component]:
     _static(markup.lead(texts.LEAD_LEDGER))
     parts: dict[str, gr.components.Component] = {"ledger": _html(markup.empty(texts.EMPTY_LEDGER), elem_id="lm-ledger")}
     with gr.Row(elem_classes="lm-full", visible=False) as row:
-        parts["check"] = gr.Button(texts.CHECK, min_width=150, scale=0, elem_id="lm-check")
-        parts["replay"] = gr.Button(texts.replay_button(None), min_width=170, scale=0, elem_id="lm-replay")
+        parts["check"] = gr.Button(texts.CHECK, min_width=190, scale=0, elem_id="lm-check")
+        parts["replay"] = gr.Button(texts.replay_button(None), min_width=210, scale=0, elem_id="lm-replay")
         parts["stop_ledger"] = gr.Button(texts.STOP_CHECK, interactive=False, min_width=80, scale=0)
         _html(markup.note(texts.CHECK_INFO), "lm-note")
     parts["checked"] = _html("", elem_id="lm-checked")

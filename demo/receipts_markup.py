@@ -30,13 +30,13 @@ def _row(receipt: Receipt) -> str:
     moment = datetime.fromisoformat(receipt.committed)
     values = (
         f"{receipt.request:,}",
-        f'<time datetime="{escape(receipt.committed)}">{moment:%d %b %Y, %H:%M} UTC</time>',
+        _link(receipt),
         f"{len(receipt.commitments):,}",
         escape(texts.of(len(receipt.retrained), clusters)),
         f"{receipt.sample_passes:,}",
         escape(texts.seconds(receipt.seconds["total"])),
-        f'{markup.swatch(receipt.root_after)}<code title="{receipt.root_after}">{receipt.root_after[:12]}…</code>',
-        _link(receipt),
+        f'<span>{markup.swatch(receipt.root_after)}<code title="{receipt.root_after}">{receipt.root_after[:12]}…</code></span>',
+        f'<time datetime="{escape(receipt.committed)}">{moment:%d %b %Y, %H:%M} UTC</time>',
     )
     cells = "".join(f"<td{' class=num' if i in texts.LEDGER_NUMBERS else ''}>{value}</td>" for i, value in enumerate(values))
     return f"<tr>{cells}</tr>"
@@ -63,6 +63,6 @@ def outcome(good: bool, title: str, lines: Sequence[str], most: int = MOST_LINES
 def file_picker() -> str:
     """The button that reads a receipt file in the browser and sends its text."""
     return (
-        f'<label class="lm-file"><input type="file" accept=".json,application/json" data-receipts data-most="{MOST_BYTES}">'
-        f'<span>{texts.CHECK_FILE}</span></label><p class="lm-sub">{texts.CHECK_FILE_INFO}</p>'
+        f'<div class="lm-picker"><label class="lm-file"><input type="file" accept=".json,application/json" data-receipts data-most="{MOST_BYTES}">'
+        f'<span>{texts.CHECK_FILE}</span></label><p class="lm-sub">{texts.CHECK_FILE_INFO}</p></div>'
     )

@@ -398,7 +398,7 @@ def lesson(clusters: int, samples: int, full: float | None) -> list[dict]:
 
 # --- ledger, receipts, report, workspace ------------------------------------------------------------------------------
 
-LEDGER_HEAD = ("#", "Done", "Images", "Clusters retrained", "Sample passes", "Time", "Root after", "Receipt")
+LEDGER_HEAD = ("#", "Receipt", "Images", "Clusters retrained", "Sample passes", "Time", "Root after", "Done")
 LEDGER_NUMBERS = (0, 2, 3, 4, 5)
 RECEIPT = "Download"
 CHECK, STOP_CHECK = "Check the chain", "Stop"
