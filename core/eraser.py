@@ -269,7 +269,7 @@ class LMEraser:
 
     def expected_seconds(self, sizes) -> float:
         """Return the seconds that training clusters of these sizes should take here, from how long this model's own states took."""
-        return self._predict_training(sizes)
+        return self._predict_training(sizes).seconds
 
     @property
     def derived_images_(self) -> int:

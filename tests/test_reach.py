@@ -18,6 +18,7 @@ def test_the_models_own_reach_is_that_of_its_plan(eraser):
     found = reaches(eraser, plan)
     assert (found.adaptive.touched, found.adaptive.retrain) == (plan.touched, plan.samples_to_retrain)
     assert found.images == 3
+    assert 0 < found.adaptive.seconds < found.spread.seconds * 10
     assert found.adaptive.remain == found.random.remain == found.spread.remain == 117
 
 
