@@ -56,6 +56,7 @@ UNPACKED = 1 << 30  # most bytes that one compressed file is unpacked to
 SMALL = 1 << 16  # buffers of a registry up to this size are searched together
 DEPTH = 4  # containers inside containers
 _IMAGES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF", b"BM")
+_LOADED = time.time()
 _DATA_URI = re.compile(rb"data:image/[a-z+]{1,10};base64,([A-Za-z0-9+/=]{16,})")
 _PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
@@ -138,8 +139,18 @@ def scan(needles: Needles, folders: Iterable[Path | str] = (), registries: Mappi
 
 
 def temporary_folders() -> list[Path]:
-    """Return the folders for temporary files that this project made on this machine and that are still there."""
-    return sorted(p for p in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*") if p.is_dir() and not p.is_symlink())
+    """Return the project's folders for temporary files that were last changed since this process began.
+
+    Older ones are of other processes, such as a page that serves other models, and so are another owner's.
+    """
+    folders = [p for p in Path(tempfile.gettempdir()).glob(f"{TEMPORARY}*") if p.is_dir() and not p.is_symlink()]
+    return sorted(p for p in folders if p.stat().st_ctime >= _began() - 1)
+
+
+def _began() -> float:
+    """Return when this process began, or, where the system does not say, when this module was loaded."""
+    process = Path(f"/proc/{os.getpid()}")
+    return process.stat().st_ctime if process.exists() else _LOADED
 
 
 def registries_of(eraser: Any) -> dict[str, Any]:
