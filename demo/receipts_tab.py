@@ -55,7 +55,7 @@ class ReceiptsTab:
 
     def check_file(self, token: str | None, event: gr.EventData) -> Updates:
         """Say whether a file of receipts is as it was handed out. It arrives as text and is stored nowhere."""
-        visitor = self.page._guest(token)
+        visitor = self.page.guest(token)
         sent = event._data if isinstance(event._data, dict) else {}
         text, size = sent.get("text"), sent.get("size")
         if not isinstance(text, str):

@@ -36,7 +36,7 @@ class RequestReport:
 
     def make(self, token: str | None) -> dict[str, Any]:
         """Write the report of a visitor's requests where the page may fetch it; raises InputError when there are none."""
-        visitor = self.page._guest(token)
+        visitor = self.page.guest(token)
         if not visitor.requests:
             raise InputError(texts.NOTHING_FORGOTTEN)
         visitor.rate.count()
