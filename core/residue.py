@@ -190,7 +190,7 @@ class _Search:
         paths = [folder] if folder.is_file() else [Path(top) / name for top, _, names in os.walk(folder) for name in names]
         for path in sorted(paths):
             self._file(path, str(path.relative_to(folder.parent)))
-        if not folder.exists():
+        if not folder.exists() and not folder.name.startswith(TEMPORARY):  # a temporary one may go meanwhile
             self.unread.append(f"{folder}: it is not there")
         self.searched.append(Searched(str(folder), self._tally["items"], self._tally["bytes"]))
 
