@@ -43,7 +43,7 @@ def opened(few, tmp_path):
     def opening(dataset=None, preset=None):
         while labs:
             labs.pop().close()
-        labs.append(open_workspace(str(tmp_path / "w"), dataset, preset))
+        labs.append(open_workspace(str(tmp_path / "w"), [dataset] if dataset else (), [preset] if preset else ()))
         labs[0].start().join()
         assert labs[0].fit.state == "ready", labs[0].fit.error
         return labs[0], Handlers(labs[0], Jobs())

@@ -62,7 +62,7 @@ def test_the_report_is_downloaded_and_opens_from_disk(visit, browser, tmp_path):
     report = browser.new_page()
     report.on("request", lambda request: asked.append(request.url))
     report.goto(file.as_uri())
-    report.wait_for_selector(".js-plotly-plot .bars path", timeout=WORK_MS)
+    report.wait_for_selector(".js-plotly-plot .bars path", state="attached", timeout=WORK_MS)
     assert "1 image forgotten" in report.locator("h1").inner_text()
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     report.close()
