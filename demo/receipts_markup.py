@@ -63,12 +63,7 @@ def outcome(good: bool, title: str, lines: Sequence[str], most: int = MOST_LINES
 def file_picker() -> str:
     """The button that reads a receipt file in the browser and sends its text."""
     return (
-<<<<<<< HEAD
-        f'<div class="lm-filing"><label class="lm-file"><input type="file" accept=".json,application/json" data-receipts '
-        f'data-most="{MOST_BYTES}">'
-=======
-        '<div class="lm-picker"><label class="lm-file">'
+        '<div class="lm-filing"><label class="lm-file">'
         f'<input type="file" accept=".json,application/json" data-receipts data-most="{MOST_BYTES}">'
->>>>>>> workspace
         f'<span>{texts.CHECK_FILE}</span></label><p class="lm-sub">{texts.CHECK_FILE_INFO}</p></div>'
     )
