@@ -96,7 +96,7 @@ def test_a_workspace_remembers_what_was_forgotten(browser, tmp_path):
     folder, log = tmp_path / "w", tmp_path / "app.log"
     with app(folder, log) as url:
         mine, other = opened(browser, url), opened(browser, url)
-        assert "Forgetting is for good" in mine.locator(".lm-kept").inner_text()
+        assert "Forgetting is for good" in mine.locator(".lm-kept p").inner_text()
         assert mine.get_by_role("button", name="Start over").count() == 0
         choose(mine, "3, 17")
         forget(mine)
