@@ -4,6 +4,8 @@ import argparse
 import signal
 import sys
 
+DATASETS, PRESETS = ["digits"], ["fast", "paper"]  # on offer when nothing is asked for
+
 
 def options() -> argparse.ArgumentParser:
     """Return what the command line takes."""
@@ -35,7 +37,9 @@ def main() -> None:
         if args.workspace:
             labs = [open_workspace(args.workspace, args.dataset or [], args.preset or [], args.data_dir)]
         else:
-            labs = open_labs(args.dataset or ["digits"], args.preset or ["fast", "paper"], args.cache, args.data_dir)
+            datasets = DATASETS if args.dataset is None else args.dataset
+            presets = PRESETS if args.preset is None else args.preset
+            labs = open_labs(datasets, presets, args.cache, args.data_dir)
         page = build_demo(*labs)
     except LMEraserError as error:
         parser.error(str(error))

@@ -173,7 +173,7 @@ class Handlers:
         """Carry out the plan that is shown, with progress; the page returns to rest whatever happens."""
         visitor = self._free(token)
         if visitor.plan is None and visitor.selection:
-            yield self._reselected(visitor, list(visitor.selection))
+            yield self.reselected(visitor, list(visitor.selection))
             raise InputError(texts.MODEL_CHANGED)
         if visitor.plan is None:
             raise InputError(texts.NOTHING_SELECTED)

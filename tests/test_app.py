@@ -13,7 +13,7 @@ def test_names_are_lists_with_commas_each_once():
     args = app.options().parse_args(["--dataset", "digits, cifar10,,digits", "--preset", "paper"])
     assert (args.dataset, args.preset) == (["digits", "cifar10"], ["paper"])
     args = app.options().parse_args([])
-    assert (args.dataset, args.preset, args.data_dir) == (["digits"], ["fast", "paper"], None)
+    assert (args.dataset, args.preset, args.data_dir) == (None, None, None)
 
 
 def test_a_lab_for_each_pair_shares_data_and_worker_processes(tmp_path):
@@ -42,7 +42,7 @@ def test_unknown_names_are_refused_saying_what_exists(tmp_path):
 )
 def test_the_app_ends_with_a_clear_message(options, words, tmp_path, monkeypatch, capsys):
     options = [str(tmp_path) if word == "EMPTY" else word for word in options]
-    monkeypatch.setattr(sys, "argv", ["app.py", "--workspace", str(tmp_path), *options])
+    monkeypatch.setattr(sys, "argv", ["app.py", "--cache", str(tmp_path), *options])
     with pytest.raises(SystemExit) as ended:
         app.main()
     assert ended.value.code == 2

@@ -31,7 +31,7 @@ def few(monkeypatch):
     monkeypatch.setitem(presets.PRESETS, "fast", tiny_config())
     monkeypatch.setattr("core.backbone.load_backbone", lambda name, device=None: load_backbone(TINY))
     monkeypatch.setattr("core.executors.LocalExecutor", Inline)
-    monkeypatch.setattr("demo.kept.load_dataset", lambda name: load_dataset(name, limit=60))
+    monkeypatch.setattr("demo.kept.load_dataset", lambda name, data_dir=None: load_dataset(name, limit=60))
     return data.train
 
 
@@ -160,13 +160,13 @@ def test_a_folder_in_use_another_data_set_and_another_preset_are_refused(opened,
     opened()
     folder = str(tmp_path / "w")
     with pytest.raises(StoreError, match="in use by process"):
-        open_workspace(folder, None, None)
+        open_workspace(folder)
     opened()[0].close()
     with pytest.raises(InputError, match="preset fast, not paper"):
-        open_workspace(folder, None, "paper")
+        open_workspace(folder, (), ["paper"])
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "letter").write_text("mine")
-    lab = open_workspace(str(tmp_path / "other"), None, None)
+    lab = open_workspace(str(tmp_path / "other"))
     lab.start().join()
     assert "letter" in lab.fit.error
     lab.close()
