@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from core.audit import AttackResult, Scores, compare, log_likelihood
-from core.baselines import METHODS, FittedMethods, Method, Questions, build_methods, check_methods
+from core.baselines import METHODS, Cost, FittedMethods, Method, Questions, build_methods, check_methods
 from core.bench import spread
 from core.environment import environment, hardware
 from core.eraser import LMEraser
@@ -134,7 +134,7 @@ def _compared(rows: list[dict], built: Sequence[Method], scores: dict[str, Score
 
 @dataclass(frozen=True)
 class MethodProgress:
-    """How far one method is: `done` of `total` units while it is fitted (stage "fit") or forgets (stage "forget")."""
+    """How far one method is: `done` of `total` units while it is fitted (stage "fit"), forgets ("forget") or is scored ("score")."""
 
     method: str
     stage: str
@@ -174,14 +174,19 @@ class Bench:
             with watching(lambda *n, name=name: report(MethodProgress(name, "fit", *n)), cancel):
                 method = self.methods[name].fork()
             with watching(lambda *n, name=name: report(MethodProgress(name, "forget", *n)), cancel):
-                row, scores[name] = _one(method, ids, self._test(), retained, forgotten)
+                cost = method.forget(ids)
+            report(MethodProgress(name, "score", 0, 0))
+            row, scores[name] = _scored(method, cost, self._test(), retained, forgotten)
             rows.append({"forgotten_samples": len(ids), **row})
             built.append(method)
             yield _compared(rows, built, scores, seed)
 
 
 def _one(method: Method, ids, test: Questions, retained: Questions, forgotten: Questions) -> tuple[dict, Scores]:
-    cost = method.forget(ids)
+    return _scored(method, method.forget(ids), test, retained, forgotten)
+
+
+def _scored(method: Method, cost: Cost, test: Questions, retained: Questions, forgotten: Questions) -> tuple[dict, Scores]:
     began = time.perf_counter()
     on_test, on_retained, on_forgotten = (method.predict_proba(q) for q in (test, retained, forgotten))
     evaluate = time.perf_counter() - began

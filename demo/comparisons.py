@@ -132,4 +132,4 @@ def _said(event: Any, names: Sequence[str]) -> str:
     if isinstance(event, Progress):
         return markup.running(texts.COMPARE_PREPARING, markup.share_of(event.done, event.total))
     words = texts.comparing(event.method, names.index(event.method) + 1, len(names), event.stage)
-    return markup.running(words, markup.share_of(event.done, event.total))
+    return markup.running(texts.stepped(words, event.done, event.total), markup.share_of(event.done, event.total))

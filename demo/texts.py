@@ -669,7 +669,7 @@ def compare_badge(facts: dict[str, str], when: str) -> str:
 
 def comparing(method: str, number: int, total: int, stage: str) -> str:
     """Return what a comparison is doing."""
-    doing = "learns first (not counted)" if stage == "fit" else "forgets"
+    doing = {"fit": "learns first (not counted)", "forget": "forgets", "score": "is being scored (not counted)"}[stage]
     return f"{METHODS[method][0]} ({number} of {total}) {doing}"
 
 

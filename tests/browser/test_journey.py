@@ -116,5 +116,5 @@ def test_the_membership_threshold_moves_and_answers_at_once(visit):
         slider.press("PageUp")
     said = page.locator(".lm-readout").inner_text()
     assert said == slider.get_attribute("aria-valuetext")
-    page.locator(".lm-threshold").get_by_text("Loss threshold").click()
+    page.locator(".lm-threshold").get_by_label("Loss threshold").check()
     assert "Caught" in page.locator(".lm-readout").inner_text()
