@@ -246,7 +246,7 @@ def _runner(name: str, words: str, info: str) -> dict[str, gr.components.Compone
     """A button that starts something long, one that stops it, and how far it is."""
     parts: dict[str, gr.components.Component] = {}
     with gr.Row(elem_classes="lm-full"):
-        parts[f"{name}_run"] = gr.Button(words, variant="secondary", interactive=False, min_width=220, scale=0, elem_id=f"lm-run-{name}")
+        parts[f"{name}_run"] = gr.Button(words, variant="secondary", interactive=False, min_width=250, scale=0, elem_id=f"lm-run-{name}")
         parts[f"{name}_stop"] = gr.Button(texts.STOP, interactive=False, min_width=80, scale=0, elem_id=f"lm-stop-{name}")
         parts[f"{name}_note"] = _html(markup.note(info), "lm-note")
     return parts

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
-from contextlib import contextmanager
 
 import pytest
 
 from core.verify import verify_workspace
-from tests.browser.test_journey import FIT_MS, ROOT, WORK_MS, browser, choose, forget, server, visit, wait_for
+from tests.browser.chromium import FIT_MS, WORK_MS, choose, forget
+from tests.browser.conftest import ROOT, running
 
 pytestmark = pytest.mark.browser
-__all__ = ["browser", "server", "visit"]  # fixtures
 
 
 def ledger(page) -> None:
@@ -68,23 +66,6 @@ def test_the_report_is_downloaded_and_opens_from_disk(visit, browser, tmp_path):
     report.close()
 
 
-@contextmanager
-def app(folder, log):
-    """Serve a workspace; yield the address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with log.open("w") as out:
-        process = subprocess.Popen(
-            [sys.executable, "app.py", "--port", str(port), "--workspace", str(folder)], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT
-        )
-    try:
-        yield wait_for(f"http://127.0.0.1:{port}/", process, log)
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 def opened(browser, url: str):
     page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
     page.goto(url)
@@ -93,8 +74,9 @@ def opened(browser, url: str):
 
 
 def test_a_workspace_remembers_what_was_forgotten(browser, tmp_path):
-    folder, log = tmp_path / "w", tmp_path / "app.log"
-    with app(folder, log) as url:
+    folder = tmp_path / "w"
+    command = ("app.py", "--port", "{port}", "--workspace", str(folder))
+    with running(tmp_path, *command) as (url, _):
         mine, other = opened(browser, url), opened(browser, url)
         assert "Forgetting is for good" in mine.locator(".lm-kept p").inner_text()
         assert mine.get_by_role("button", name="Start over").count() == 0
@@ -105,7 +87,7 @@ def test_a_workspace_remembers_what_was_forgotten(browser, tmp_path):
         second = subprocess.run([sys.executable, "app.py", "--workspace", str(folder)], cwd=ROOT, capture_output=True, text=True)
         assert second.returncode == 2
         assert "is in use by process" in second.stderr
-    with app(folder, log) as url:
+    with running(tmp_path, *command) as (url, _):
         page = opened(browser, url)
         assert "1,435 private images" in page.locator(".lm-status").inner_text()
         ledger(page)
