@@ -733,7 +733,7 @@ def audit_cells(r: dict) -> list:
 
 def audit_notes(record: dict) -> list[str]:
     """Return what must be kept in mind about the test."""
-    weak = [AUDIT_WEAK.format(ATTACKS[attack].lower()) for attack, works in record["sensitive"].items() if not works]
+    weak = [AUDIT_WEAK.format(attack) for attack, works in record["sensitive"].items() if not works]
     return [AUDIT_CAVEAT, *weak]
 
 
