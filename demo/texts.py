@@ -558,8 +558,8 @@ STUDY_BUSY = "A comparison or membership test of yours is running. Wait for it, 
 NO_EARLIER_MODEL = (
     "The lab no longer has the model as it was before this request, so nothing can be compared with it. Press Start over and forget again."
 )
-CHART_METHODS = "Test accuracy (%) against seconds for this request (each line is ten times the last)"
-CHART_GROWTH = "Clusters that hold the first 1, 2, … images of the request"
+CHART_METHODS = "Test accuracy against seconds (log)"
+CHART_GROWTH = "Clusters that hold the first n images"
 GROWN = {"adaptive": "clustered by likeness", "random": "random shards", "spread": "spread on purpose"}
 REACH_TITLE = "Where the saving comes from"
 LEAD_REACH = "Only sizes are computed here; nothing is trained. Select pictures, and this follows."
