@@ -133,7 +133,7 @@ def growth(grown: dict[str, Sequence[int]]) -> go.Figure:
     ]
     figure = _framed(go.Figure(lines), texts.CHART_GROWTH, 260)
     figure.update_layout(showlegend=True, legend={"orientation": "h", "y": -0.18, "x": 0, "xanchor": "left"})
-    return figure.update_yaxes(rangemode="tozero")
+    return figure.update_yaxes(rangemode="tozero").update_xaxes(dtick=max(1, len(lines[0].x) // 8))
 
 
 def cluster_sizes(sizes: Sequence[int], touched: Sequence[bool]) -> go.Figure:

@@ -558,8 +558,8 @@ STUDY_BUSY = "A comparison or membership test of yours is running. Wait for it, 
 NO_EARLIER_MODEL = (
     "The lab no longer has the model as it was before this request, so nothing can be compared with it. Press Start over and forget again."
 )
-CHART_METHODS = "Test accuracy (%) against seconds for this request (each line is ten times the last)"
-CHART_GROWTH = "Clusters that hold the first 1, 2, … images of the request"
+CHART_METHODS = "Test accuracy against seconds (log)"
+CHART_GROWTH = "Clusters that hold the first n images"
 GROWN = {"adaptive": "clustered by likeness", "random": "random shards", "spread": "spread on purpose"}
 REACH_TITLE = "Where the saving comes from"
 LEAD_REACH = "Only sizes are computed here; nothing is trained. Select pictures, and this follows."
@@ -733,7 +733,7 @@ def audit_cells(r: dict) -> list:
 
 def audit_notes(record: dict) -> list[str]:
     """Return what must be kept in mind about the test."""
-    weak = [AUDIT_WEAK.format(ATTACKS[attack].lower()) for attack, works in record["sensitive"].items() if not works]
+    weak = [AUDIT_WEAK.format(attack) for attack, works in record["sensitive"].items() if not works]
     return [AUDIT_CAVEAT, *weak]
 
 
