@@ -15,13 +15,13 @@ import traceback
 
 import numpy as np
 import torch
-from conftest import TINY, tiny_config
 
 from core import ledger
 from core.backbone import load_backbone
 from core.datasets import load_dataset
 from core.eraser import LMEraser
 from core.workspace import Workspace
+from tests.conftest import TINY, tiny_config
 
 CHANGES = {"os.rename", "os.remove", "os.mkdir", "open", "os.truncate"}
 

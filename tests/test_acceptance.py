@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from conftest import DATA, need
 
 from core.baselines import one_prompt
 from core.bench import bench_forget, linear_probe, nearest_neighbors, purity
@@ -11,6 +10,7 @@ from core.datasets import load_dataset
 from core.eraser import LMEraser
 from core.executors import LocalExecutor
 from core.metrics import evaluate
+from tests.conftest import DATA, need
 
 pytestmark = pytest.mark.slow
 

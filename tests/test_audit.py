@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import TINY, tiny_config
 
 from core import audit
 from core.audit import DISTINGUISHABLE, INDISTINGUISHABLE, TOO_FEW, Scores, compare
@@ -12,6 +11,7 @@ from core.eraser import LMEraser
 from core.errors import InputError
 from core.store import MemoryStore
 from core.types import Samples
+from tests.conftest import TINY, tiny_config
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, tiny_config
 
 from core import baselines
 from core.backbone import load_backbone
 from core.baselines import CHANGES, METHODS, FineTuneConfig, JointClusters, Questions, Sisa, WholeBackbone, build_methods, one_prompt, tuned
 from core.eraser import LMEraser
 from core.errors import InputError, UnknownSampleError
+from tests.conftest import TINY, tiny_config
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import TINY, tiny_config
 
 from core.backbone import load_backbone
 from core.baselines import METHODS
@@ -10,6 +9,7 @@ from core.bench_unlearn import REQUESTS, bench_unlearn, markdown_table, request_
 from core.eraser import LMEraser
 from core.errors import InputError
 from core.types import Samples
+from tests.conftest import TINY, tiny_config
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,11 @@
 import json
 
 import pytest
-from conftest import TINY, tiny_config
 
 from core import __main__ as cli
 from core import presets
 from core.backbone import load_backbone
+from tests.conftest import TINY, tiny_config
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from conftest import TINY, tiny_config
 
 from core.backbone import load_backbone
 from core.bench_unlearn import Bench
@@ -17,6 +16,7 @@ from demo.engine import CoreEngine
 from demo.handlers import Handlers
 from demo.jobs import Jobs
 from demo.session import BENCHES, Lab
+from tests.conftest import TINY, tiny_config
 from tests.test_demo_fake import FakeEngine, fake_samples
 from tests.test_demo_handlers import last
 

@@ -5,7 +5,6 @@ import json
 
 import numpy as np
 import pytest
-from conftest import TINY, tiny_config
 
 from core import presets
 from core.backbone import load_backbone
@@ -17,6 +16,7 @@ from core.verify import verify_workspace
 from demo.engine import open_workspace
 from demo.handlers import Handlers
 from demo.jobs import Jobs
+from tests.conftest import TINY, tiny_config
 from tests.test_receipts_tab import forget, merged
 
 

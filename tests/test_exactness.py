@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import tiny_config
 
 from core.cleanroom import clean_room, untouched_equal
 from core.eraser import LMEraser
 from core.executors import InlineExecutor, LocalExecutor
 from core.types import Samples
+from tests.conftest import tiny_config
 
 CASES = [(partition, prompt) for partition in ("hierarchical", "public", "random") for prompt in ("tokens", "padding")]
 

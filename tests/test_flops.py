@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import TINY, tiny_config
 from torch.utils.flop_counter import FlopCounterMode
 
 from core import baselines, flops
@@ -14,6 +13,7 @@ from core.baselines import CHANGES, FineTuneConfig, JointClusters, Sisa, WholeBa
 from core.eraser import LMEraser
 from core.flops import Recipe, derivation_flops, tuning_flops
 from core.train import train_cluster
+from tests.conftest import TINY, tiny_config
 
 
 class Parentless(nullcontext):

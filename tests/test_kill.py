@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_config
 
 from core.eraser import LMEraser
 from core.needles import Needles
 from core.receipts import check_chain, opens
 from core.residue import registries_of, scan
 from core.workspace import LEDGER, Workspace
+from tests.conftest import tiny_config
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 ROOT = Path(__file__).resolve().parents[1]

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import tiny_config
 
 from core.cleanroom import clean_room
 from core.executors import LocalExecutor
@@ -12,6 +11,7 @@ from core.needles import Needles
 from core.residue import registries_of, scan
 from core.verify import verify_workspace
 from core.workspace import Workspace
+from tests.conftest import tiny_config
 
 PER_REQUEST = 4000  # bytes of the ledger: four rows with their hashes, and the receipt
 

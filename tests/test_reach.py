@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from conftest import tiny_config
 
 from core.eraser import LMEraser
 from core.reach import one_from_each, origins, random_shards, reaches
+from tests.conftest import tiny_config
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 import threading
 
 import pytest
-from conftest import tiny_config
 
 from core import cleanroom, verify
 from core.cleanroom import CleanRoomJob, clean_room, train_from_scratch
@@ -13,6 +12,7 @@ from core.receipts import check_chain
 from core.recorder import Recorder
 from core.types import ClusterState
 from core.verify import replay_request, verify_model
+from tests.conftest import tiny_config
 
 
 @pytest.fixture(scope="module")

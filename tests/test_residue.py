@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, tiny_config
 from PIL import Image
 
 from core import residue, serve
@@ -23,6 +22,7 @@ from core.needles import Index, Needles, Piece
 from core.residue import registries_of, scan
 from core.types import Samples
 from core.workspace import Workspace
+from tests.conftest import TINY, tiny_config
 
 IDS = slice(3, 6)  # the samples that every test forgets
 

@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import TINY
 
 from core.errors import InputError
 from core.presets import PRESETS, preset, prompt_of_kind
 from core.train import ClusterJob, batches, cluster_key, recipe_digest, train_cluster
 from core.types import PromptConfig, TrainConfig
+from tests.conftest import TINY
 
 
 def job(backbone, samples, key="0" * 64, n=12, **changes):

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.engine import open_lab
+from demo.engine import open_labs
 from demo.handlers import Handlers
 from demo.jobs import Jobs, QueueFullError
 
@@ -28,7 +28,7 @@ MOST_EACH, MOST_LEFT = 50.0, 100.0  # MB
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
-    lab = open_lab("digits", "fast", str(tmp_path_factory.mktemp("cache")))
+    [lab] = open_labs(["digits"], ["fast"], tmp_path_factory.mktemp("cache"))
     lab.start().join()
     assert lab.fit.state == "ready", lab.fit.error
     yield lab

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from conftest import tiny_config
 
 from core import recorder, sample_files, verify
 from core import workspace as workspace_module
@@ -19,6 +18,7 @@ from core.store import DirectoryStore
 from core.types import Progress, Seconds
 from core.verify import verify_workspace
 from core.workspace import Workspace
+from tests.conftest import tiny_config
 
 
 @pytest.fixture(scope="module")
