@@ -53,7 +53,7 @@ def choose(page, numbers: str) -> None:
 def forget(page) -> None:
     page.wait_for_selector("#lm-forget:not([disabled])", timeout=WORK_MS)
     page.locator("#lm-forget").press("Enter")
-    page.wait_for_selector(".lm-result", timeout=WORK_MS)
+    page.wait_for_selector(".lm-result", state="attached", timeout=WORK_MS)  # another tab may be open
 
 
 def found() -> str | None:

@@ -93,9 +93,7 @@ def test_methods_are_compared_row_by_row_and_the_clusterings_side_by_side(visit)
     open_tab(page, "Methods")
     page.wait_for_selector(".lm-reach", timeout=WORK_MS)
     assert page.locator(".lm-reach .lm-strip").count() == 3
-    open_tab(page, "Result")
     forget(page)
-    open_tab(page, "Methods")
     for name in ("Full refit", "One prompt on all data", "Fine-tune on retained", "Gradient ascent", "Random labels"):
         page.locator("#lm-methods").get_by_label(name).uncheck()
     page.locator("#lm-run-methods").click()
