@@ -26,6 +26,8 @@ from tests.conftest import TINY, tiny_config
 
 IDS = slice(3, 6)  # the samples that every test forgets
 
+SALT = bytes(range(130, 146))  # unlike any text, so that a program's own sources cannot hold it
+
 
 @pytest.fixture(scope="module", autouse=True)
 def own_temporary_folder(tmp_path_factory):
@@ -273,10 +275,10 @@ def test_worker_queues_keep_no_samples(samples, digits):
 
 def test_nothing_is_left_in_a_workspace(tmp_path, samples, backbone, places):
     with Workspace.create(tmp_path / "w", samples, tiny_config(), backbone) as workspace:
-        wanted = Needles.of(workspace.eraser, samples.ids[:9], places).plus("salt", b"0123456789abcdef")
+        wanted = Needles.of(workspace.eraser, samples.ids[:9], places).plus("salt", SALT)
         full = scan(wanted, [tmp_path / "w"], registries_of(workspace.eraser))
         assert {"id", "pixels", "feature", "state"} <= kinds(scan(wanted, [tmp_path / "w"]))
-        workspace.forget(samples.ids[:9], salt=b"0123456789abcdef")
+        workspace.forget(samples.ids[:9], salt=SALT)
         report = scan(wanted, [tmp_path / "w"], registries_of(workspace.eraser))
         assert not full.clean
         assert report.clean, report.text()
@@ -285,8 +287,8 @@ def test_nothing_is_left_in_a_workspace(tmp_path, samples, backbone, places):
 
 def test_while_a_request_is_pending_its_ids_and_salt_are_found(tmp_path, samples, backbone):
     with Workspace.create(tmp_path / "w", samples, tiny_config(), backbone) as workspace:
-        wanted = Needles.of(workspace.eraser, samples.ids[:2]).plus("salt", b"0123456789abcdef")
-        workspace.ledger.accept(samples.ids[:2], b"0123456789abcdef")
+        wanted = Needles.of(workspace.eraser, samples.ids[:2]).plus("salt", SALT)
+        workspace.ledger.accept(samples.ids[:2], SALT)
         report = scan(wanted, [tmp_path / "w"])
         assert {"id", "salt"} <= {f.kind for f in report.found if "ledger" in f.place}
 
