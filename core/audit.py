@@ -88,7 +88,7 @@ def audit(
     control, _ = after.full_retraining(_staged("control", progress), cancel)
     models = {"before": eraser, "after": after, "control": control}
     scores = attack_scores(eraser, models, ids, held_out, shadows, seed, progress, cancel)
-    results = [result for attack, found in scores.items() for result in compare(attack, found, seed)]
+    results = compared(scores, seed)
     sensitive = {r.attack: r.verdict == DISTINGUISHABLE for r in results if r.model == "before"}
     return {
         "forgotten": len(eraser.samples_) - len(after.samples_),
@@ -121,6 +121,11 @@ def audit_models(
     Raises InputError for a number of shadows out of range, or a model without prototypes; UnknownSampleError.
     """
     scores = attack_scores(before, models, ids, held_out, shadows, seed, progress, cancel)
+    return compared(scores, seed)
+
+
+def compared(scores: dict[str, dict[str, Scores]], seed: int) -> list[AttackResult]:
+    """Return every attack's results on every model, from `attack_scores`."""
     return [result for attack, found in scores.items() for result in compare(attack, found, seed)]
 
 

@@ -52,3 +52,25 @@ def tiny_config(partition: str = "hierarchical", prompt: str = "tokens", **chang
     kind = kind if prompt == "tokens" else replace(kind, size=2)
     where = {"method": partition, "clusters": 8, "anchor_share": 0.25, **changes}
     return replace(base, partition=replace(base.partition, **where), prompt=kind, train=replace(base.train, steps=3, batch_size=8))
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """The page's lab on the fake engine, fitted."""
+    from demo.session import Lab  # the engine's tests run without Gradio, too
+    from tests.test_demo_fake import FakeEngine, fake_samples
+
+    samples = fake_samples()
+    lab = Lab(FakeEngine(samples), samples, tmp_path)
+    lab.start().join()
+    yield lab
+    lab.close()
+
+
+@pytest.fixture
+def handlers(lab):
+    """The page's events on that lab."""
+    from demo.handlers import Handlers
+    from demo.jobs import Jobs
+
+    return Handlers(lab, Jobs())

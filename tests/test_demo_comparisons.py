@@ -13,25 +13,9 @@ from core.eraser import LMEraser
 from core.errors import CancelledError, InputError
 from demo import charts, texts
 from demo.engine import CoreEngine
-from demo.handlers import Handlers
-from demo.jobs import Jobs
-from demo.session import BENCHES, Lab
+from demo.session import BENCHES
 from tests.conftest import TINY, tiny_config
-from tests.test_demo_fake import FakeEngine, fake_samples
 from tests.test_demo_handlers import last
-
-
-@pytest.fixture
-def lab(tmp_path):
-    samples = fake_samples()
-    lab = Lab(FakeEngine(samples), samples, tmp_path)
-    lab.start().join()
-    return lab
-
-
-@pytest.fixture
-def handlers(lab):
-    return Handlers(lab, Jobs())
 
 
 def forgotten(lab, handlers, *requests):

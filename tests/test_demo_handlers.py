@@ -21,20 +21,6 @@ from demo.session import Lab
 from tests.test_demo_fake import FakeEngine, fake_samples
 
 
-@pytest.fixture
-def lab(tmp_path):
-    samples = fake_samples()
-    lab = Lab(FakeEngine(samples), samples, tmp_path)
-    lab.start().join()
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
-def handlers(lab):
-    return Handlers(lab, Jobs())
-
-
 def last(generator):
     async def main():
         seen = [updates async for updates in generator]

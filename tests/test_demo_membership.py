@@ -8,25 +8,8 @@ import pytest
 
 from core.errors import LMEraserError
 from demo import texts
-from demo.handlers import Handlers
-from demo.jobs import Jobs
-from demo.session import Lab
 from tests.test_demo_comparisons import forgotten
-from tests.test_demo_fake import FakeEngine, fake_samples
 from tests.test_demo_handlers import last
-
-
-@pytest.fixture
-def lab(tmp_path):
-    samples = fake_samples()
-    lab = Lab(FakeEngine(samples), samples, tmp_path)
-    lab.start().join()
-    return lab
-
-
-@pytest.fixture
-def handlers(lab):
-    return Handlers(lab, Jobs())
 
 
 def test_three_models_two_attacks_and_every_score_reach_the_page(lab, handlers):

@@ -9,25 +9,8 @@ from PIL import Image
 
 from core.errors import InputError
 from demo import odds
-from demo.handlers import Handlers
-from demo.jobs import Jobs
 from demo.prompt_pictures import portrait
-from demo.session import Lab
 from tests.test_demo_comparisons import forgotten
-from tests.test_demo_fake import FakeEngine, fake_samples
-
-
-@pytest.fixture
-def lab(tmp_path):
-    samples = fake_samples()
-    lab = Lab(FakeEngine(samples), samples, tmp_path)
-    lab.start().join()
-    return lab
-
-
-@pytest.fixture
-def handlers(lab):
-    return Handlers(lab, Jobs())
 
 
 def pixels(uri):

@@ -10,25 +10,8 @@ import pytest
 
 from core.errors import InputError
 from core.receipts import MOST_BYTES, read_receipts
-from demo.handlers import Handlers
-from demo.jobs import Jobs
 from demo.limits import TooOftenError
-from demo.session import REQUESTS, Lab
-from tests.test_demo_fake import FakeEngine, fake_samples
-
-
-@pytest.fixture
-def lab(tmp_path):
-    samples = fake_samples()
-    lab = Lab(FakeEngine(samples), samples, tmp_path)
-    lab.start().join()
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
-def handlers(lab):
-    return Handlers(lab, Jobs())
+from demo.session import REQUESTS
 
 
 def merged(generator) -> dict:

@@ -9,26 +9,8 @@ import pytest
 
 from core.errors import InputError
 from demo import request_report
-from demo.handlers import Handlers
-from demo.jobs import Jobs
 from demo.request_report import RequestReport, report
-from demo.session import Lab
-from tests.test_demo_fake import FakeEngine, fake_samples
 from tests.test_receipts_tab import forget, merged
-
-
-@pytest.fixture
-def lab(tmp_path):
-    samples = fake_samples()
-    lab = Lab(FakeEngine(samples), samples, tmp_path)
-    lab.start().join()
-    yield lab
-    lab.close()
-
-
-@pytest.fixture
-def handlers(lab):
-    return Handlers(lab, Jobs())
 
 
 @pytest.fixture
