@@ -562,7 +562,8 @@ class Approximate(_OnEraser):
         model = self.eraser.model_
         leaving = model.samples.take(gone)
         head = model.head and model.head.changed(self.eraser.prepare_members(gone).features, leaving.labels, -1)
-        partition = replace(model.partition, assignment=np.delete(model.partition.assignment, gone), anchors=np.empty(0, np.int64))
+        assignment = np.delete(model.partition.assignment, gone)
+        partition = replace(model.partition, assignment=assignment, anchors=np.empty(0, np.int64), reached=None)
         key = hashlib.sha256(f"{self.name} {state.digest} {model.keys[0]}".encode()).hexdigest()
         root = model_root((key,), {key: state}, partition, head)
         self.eraser.model_ = Model(model.samples.without(leaving.ids), partition, (key,), {key: state}, head, root)

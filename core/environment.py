@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import os
 import platform
@@ -14,6 +15,11 @@ THREADS = 1
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with it, and reads it once
 
 
+@functools.cache
+def _version(package: str) -> str:
+    return importlib.metadata.version(package)
+
+
 def environment(device: torch.device) -> dict[str, str]:
     """Return the facts that decide a training's bytes on this device, as strings."""
     facts = {
@@ -21,8 +27,8 @@ def environment(device: torch.device) -> dict[str, str]:
         "machine": platform.machine(),
         "threads": str(THREADS),
         "torch": torch.__version__,
-        "timm": importlib.metadata.version("timm"),
-        "numpy": importlib.metadata.version("numpy"),
+        "timm": _version("timm"),
+        "numpy": _version("numpy"),
     }
     if device.type == "cuda":
         facts |= {"gpu": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda), "cudnn": str(torch.backends.cudnn.version())}

@@ -10,18 +10,20 @@ import hashlib
 import json
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.distance import squareform
 
 from core.backbone import Backbone, load_backbone
 from core.derived import Derived
+from core.desk import Desk
 from core.errors import InputError, NotFittedError, StalePlanError
 from core.executors import Executor, InlineExecutor, Lazy
 from core.forecast import Forecast, forecast
 from core.global_head import GlobalHead, expand
-from core.partition import Previous, check_partition, make_partition
+from core.partition import Previous, anchor_distances, check_partition, make_partition, unit
 from core.presets import preset
 from core.prompts import check_prompt, trunk_block
 from core.serve import ClusterCache, Inputs, log_proba
@@ -55,6 +57,7 @@ class Model:
     recipe: str = ""  # what all keys depend on beside the members
     blocked: frozenset[int] = frozenset()  # clusters that do not serve while a request is under way
     serving_head: GlobalHead | None = None  # and the head that serves meanwhile, without the request's samples
+    desk: Desk = field(default_factory=Desk)  # what plans on this model have in common
 
 
 def model_root(keys, states: dict[str, ClusterState], partition: Partition, head: GlobalHead | None) -> str:
@@ -121,8 +124,9 @@ class LMEraser:
     def _planned(self, model: Model, ids: tuple[str, ...]) -> ForgetPlan:
         began = time.perf_counter()
         gone = model.samples.rows(ids)
-        survivors = model.samples.without(ids)
-        partition, keys = self._partition(survivors)
+        rows = np.delete(np.arange(len(model.samples)), gone)
+        survivors = model.samples.take(rows)
+        partition, keys = self._partition(survivors, rows)
         known = set(model.keys)
         retrain = tuple(k for k in keys if k not in known)
         todo = [c for c, k in enumerate(keys) if k not in known]
@@ -334,18 +338,48 @@ class LMEraser:
         self._full_seconds: float | None = None
         self._solution: tuple[GlobalHead, tuple] | None = None
 
-    def _partition(self, samples: Samples) -> tuple[Partition, tuple[str, ...]]:
-        """Return a set of samples' partition and cluster keys, reusing the current model's assignments where they cannot differ."""
-        digests = samples.digests
-        model = getattr(self, "model_", None)
-        previous = Previous(model.partition, model.samples.digests) if model is not None and model.partition.clusters else None
+    def _partition(self, samples: Samples, rows: np.ndarray | None = None) -> tuple[Partition, tuple[str, ...]]:
+        """Return a set of samples' partition and cluster keys, reusing of the current model's what cannot differ.
+
+        `rows` are the samples' rows in the current model, -1 for new ones; found by id if they are not given.
+        """
+        model: Model | None = getattr(self, "model_", None)
+        previous = None
+        if model is not None and model.partition.clusters:
+            previous = self._previous(model, model.samples.places(samples.ids) if rows is None else rows)
         public = self._backbone.public_prototypes() if self._config.partition.method == "public" else None
-        features = lambda rows: self._derived.features(digests[r] for r in rows)  # noqa: E731
-        partition = make_partition(digests, features, self._config.partition, public, previous)
-        recipe, known = self._recipe(samples), {}
-        if model is not None and model.recipe == recipe:
-            known = dict(zip(_members(model.samples.digests, model.partition), model.keys, strict=True))
-        return partition, tuple(known.get(m) or cluster_key(recipe, m) for m in _members(digests, partition))
+        features = lambda rows: self._derived.features(samples.digests[r] for r in rows)  # noqa: E731
+        partition = make_partition(samples.digests, features, self._config.partition, public, previous)
+        return partition, self._keys(samples, partition, model, previous)
+
+    def _previous(self, model: Model, rows: np.ndarray) -> Previous:
+        digests, anchors = model.samples.digests, model.partition.anchors
+        unit_of = lambda chosen: unit(self._derived.features(chosen))  # noqa: E731
+        return Previous(
+            model.partition,
+            rows,
+            lambda: model.desk.get("unit features", lambda: unit_of(digests)),
+            lambda: model.desk.get("between anchors", lambda: squareform(anchor_distances(unit_of(digests[r] for r in anchors)))),
+        )
+
+    def _keys(self, samples: Samples, partition: Partition, model: Model | None, previous: Previous | None) -> tuple[str, ...]:
+        """Return each cluster's key: the current model's where its members are the same."""
+        recipe, digests = self._recipe(samples), samples.digests
+        same = np.full(partition.clusters, -1)
+        if previous is not None and model.recipe == recipe:
+            same = previous.same_clusters(partition)
+        order = np.argsort(partition.assignment, kind="stable")
+        ends = np.bincount(partition.assignment, minlength=partition.clusters).cumsum()
+        members = lambda c: [digests[r] for r in order[ends[c - 1] if c else 0 : ends[c]].tolist()]  # noqa: E731
+        return tuple(model.keys[s] if s >= 0 else cluster_key(recipe, members(c)) for c, s in enumerate(same.tolist()))
+
+    def prepare_plans(self) -> None:
+        """Compute beforehand what plans on this model have in common, so that the first one is as quick as the others."""
+        model = self._fitted()
+        if len(model.partition.prototypes):
+            previous = self._previous(model, np.arange(len(model.samples)))
+            previous.unit_features()
+            previous.between_anchors()
 
     def _recipe(self, samples: Samples) -> str:
         return recipe_digest(self._backbone, self._config.prompt, self._config.train, len(samples.classes))
@@ -470,13 +504,6 @@ class LMEraser:
         if self._full_seconds is not None:
             return self._full_seconds
         return self._predict_training(sizes).seconds + float(np.sum(sizes)) * self._derived.seconds_per_image
-
-
-def _members(digests: tuple[str, ...], partition: Partition) -> list[tuple[str, ...]]:
-    """Return each cluster's digests, in the samples' order."""
-    order = np.argsort(partition.assignment, kind="stable").tolist()
-    ends = np.bincount(partition.assignment, minlength=partition.clusters).cumsum().tolist()
-    return [tuple(digests[r] for r in order[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
 
 
 def checked_ids(ids) -> tuple[str, ...]:

@@ -7,18 +7,21 @@ samples, knows no labels and trains nothing.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from sklearn.cluster import AgglomerativeClustering
+from scipy.cluster.hierarchy import linkage
+from scipy.spatial.distance import pdist, squareform
 
 from core.environment import reproducible
 from core.errors import InputError
 from core.types import Partition, PartitionConfig
 
 METHODS = ("hierarchical", "public", "random")
-ROWS = 4096  # per matrix product, always: a sample's distances do not depend on how many others there are
+ROWS = 1024  # per matrix product, always: a sample's distances do not depend on how many others there are
+SURE = 1e-4  # of squared distance: far more than rounding can make of the distances of unit vectors
 
 
 def check_partition(config: PartitionConfig) -> None:
@@ -83,21 +86,34 @@ def squared_distances(features: np.ndarray, prototypes: np.ndarray) -> np.ndarra
 
 @dataclass(frozen=True, eq=False)
 class Previous:
-    """An earlier partition and its samples' digests. What cannot have changed since is taken from it, which changes only the time."""
+    """An earlier partition, of which what cannot have changed since is taken; that changes only the time.
+
+    `rows` (n,) holds each new sample's row in the earlier set, -1 for one that was not there. `unit_features` returns the earlier
+    samples' features scaled to length 1, `between_anchors` the distances (m, m) between its anchors; both are asked only if needed.
+    """
 
     partition: Partition
-    digests: tuple[str, ...]
+    rows: np.ndarray
+    unit_features: Callable[[], np.ndarray]
+    between_anchors: Callable[[], np.ndarray]
 
-    def prototypes(self, digests: tuple[str, ...], anchors: np.ndarray, config: PartitionConfig) -> np.ndarray | None:
-        """Return the earlier prototypes if these anchors give the same ones, else None."""
-        before = self.partition.anchors
-        same = len(before) == len(anchors) and [self.digests[r] for r in before] == [digests[r] for r in anchors]
-        limits = [tree_limits(config, len(anchors), len(d)) for d in (digests, self.digests)]
-        return self.partition.prototypes if same and limits[0] == limits[1] else None
+    def anchors(self, anchors: np.ndarray) -> np.ndarray | None:
+        """Return the places of these anchors (rows now) among the earlier ones, or None when one was no anchor then."""
+        place = np.full(len(self.partition.assignment) + 1, -1)  # the last entry stands for a new sample
+        place[self.partition.anchors] = np.arange(len(self.partition.anchors))
+        found = place[self.rows[anchors]]
+        return None if (found < 0).any() else found
 
-    def nearest(self) -> dict[str, int]:
-        """Return each digest's prototype."""
-        return dict(zip(self.digests, self.partition.buckets[self.partition.assignment].tolist(), strict=True))
+    def same_clusters(self, partition: Partition) -> np.ndarray:
+        """Return for each cluster of a partition the earlier one with the very same samples, or -1."""
+        before, k = self.partition.assignment, partition.clusters
+        came = np.where(self.rows < 0, -1, before[self.rows]) if len(before) else np.full(len(self.rows), -1)
+        low, high = np.full(k, len(before)), np.full(k, -1)
+        np.minimum.at(low, partition.assignment, came)
+        np.maximum.at(high, partition.assignment, came)
+        sizes = np.bincount(before, minlength=1)
+        same = (low == high) & (low >= 0) & (sizes[np.clip(low, 0, len(sizes) - 1)] == np.bincount(partition.assignment, minlength=k))
+        return np.where(same, low, -1)
 
 
 def make_partition(
@@ -124,37 +140,101 @@ def make_partition(
         anchors, prototypes = np.empty(0, np.int64), public[: config.clusters]
     else:
         anchors = anchor_rows(digests, anchor_share(config, n))
-        prototypes = previous.prototypes(digests, anchors, config) if previous else None
-        if prototypes is None:
-            prototypes = hierarchical_prototypes(unit(features(anchors)), config, n)
-    nearest = _nearest(digests, features, prototypes, previous)
-    return _with_cap(digests, nearest, prototypes, anchors, config.cap)
+        prototypes = _prototypes(features, anchors, config, n, previous)
+    nearest, reached = _nearest(features, n, prototypes, previous)
+    return replace(_with_cap(digests, nearest, prototypes, anchors, config.cap), reached=reached)
 
 
-def _nearest(digests, features, prototypes: np.ndarray, previous: Previous | None) -> np.ndarray:
-    if previous is not None and np.array_equal(previous.partition.prototypes, prototypes):
-        known = previous.nearest()
-        nearest = np.array([known.get(d, -1) for d in digests], np.int64)
-        new = np.flatnonzero(nearest < 0)
-        if len(new):
-            nearest[new] = squared_distances(features(new), prototypes).argmin(1)
-        return nearest
-    return squared_distances(features(np.arange(len(digests))), prototypes).argmin(1)
+def _prototypes(features, anchors: np.ndarray, config: PartitionConfig, n: int, previous: Previous | None) -> np.ndarray:
+    """Return the anchors' prototypes; the earlier ones where nothing that they depend on has changed."""
+    places = previous.anchors(anchors) if previous else None
+    if places is None:
+        return hierarchical_prototypes(unit(features(anchors)), config, n)
+    before = len(previous.partition.anchors)
+    if len(places) == before and tree_limits(config, before, n) == tree_limits(config, before, len(previous.partition.assignment)):
+        return previous.partition.prototypes
+    distances = squareform(previous.between_anchors()[np.ix_(places, places)], checks=False)
+    return hierarchical_prototypes(unit(features(anchors)), config, n, distances)
 
 
-def hierarchical_prototypes(anchors: np.ndarray, config: PartitionConfig, n: int) -> np.ndarray:
+def _nearest(features, n: int, prototypes: np.ndarray, previous: Previous | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return each sample's nearest prototype (n,), and `Partition.reached` (n, 2)."""
+    nearest, reached = np.full(n, -1, np.int64), np.zeros((n, 2), np.float32)
+    if previous is not None and previous.partition.reached is not None:
+        old = np.flatnonzero(previous.rows >= 0)
+        nearest[old], reached[old] = _still_nearest(prototypes, previous, previous.rows[old])
+    todo = np.flatnonzero(nearest < 0)
+    if len(todo):
+        nearest[todo], reached[todo] = _measured(squared_distances(features(todo), prototypes))
+    return nearest, reached
+
+
+def _measured(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return from distances (n, p) the nearest prototype, and its distance with what the second nearest one's is above it."""
+    nearest = distance.argmin(1)
+    best = distance[np.arange(len(distance)), nearest]
+    second = np.partition(distance, 1, axis=1)[:, 1] if distance.shape[1] > 1 else np.full(len(distance), np.inf, np.float32)
+    return nearest, np.stack([best, second - best], 1)
+
+
+def _still_nearest(prototypes: np.ndarray, previous: Previous, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return for earlier rows the nearest prototype, -1 where it must be measured anew, and `Partition.reached`.
+
+    Of the earlier prototypes, the nearest one stays nearest while it is there, and no other came closer. The new ones are measured
+    roughly. Whatever is decided by less than `SURE` is left to be measured anew, so that rounding never decides otherwise than in a
+    fit from scratch.
+    """
+    before = previous.partition
+    old, reached = before.buckets[before.assignment[rows]], before.reached[rows]
+    if np.array_equal(before.prototypes, prototypes):
+        return old, reached
+    found = {p.tobytes(): i for i, p in enumerate(prototypes)}
+    now = np.array([found.get(p.tobytes(), -1) for p in before.prototypes], np.int64)
+    new, stays = np.setdiff1d(np.arange(len(prototypes)), now), now[old] >= 0
+    kept = np.where(stays, reached[:, 0], reached[:, 0] + reached[:, 1])  # no earlier prototype that is left is nearer
+    others = np.where(stays, reached[:, 0] + reached[:, 1], kept)  # and but for the nearest, none is nearer than this
+    nearest = now[old]
+    if len(new):
+        first, least, second = _roughly_nearest(previous.unit_features(), prototypes[new], rows)
+        closer = least < kept
+        nearest = np.where(closer, new[first], nearest)
+        others = np.where(closer, np.minimum(kept, second), np.minimum(others, least))
+        kept = np.minimum(kept, least)
+    margin = others - kept
+    nearest[~(margin > SURE)] = -1
+    return nearest, np.stack([kept, margin], 1).astype(np.float32)
+
+
+def _roughly_nearest(unit_features: np.ndarray, prototypes: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return for rows of unit features the nearest of a few prototypes, its squared distance and the second nearest's, up to rounding."""
+    with torch.inference_mode():  # on all cores: how it rounds decides nothing
+        p = torch.from_numpy(prototypes)
+        distance = (1 + p.square().sum(1) - 2 * (torch.from_numpy(unit_features) @ p.T)).numpy()[rows]
+    if distance.shape[1] == 1:
+        return np.zeros(len(rows), np.int64), distance[:, 0], np.full(len(rows), np.inf, np.float32)
+    two = np.partition(distance, 1, axis=1)
+    return distance.argmin(1), two[:, 0], two[:, 1]
+
+
+def hierarchical_prototypes(anchors: np.ndarray, config: PartitionConfig, n: int, distances: np.ndarray | None = None) -> np.ndarray:
     """Return prototypes (p, d): the means of the anchors' average-linkage clusters (paper, section 4.1).
 
-    `anchors` (m, d) are in ascending order of digest. The tree is cut into the configured number of clusters; a cluster with
-    over four times its even share of anchors, or whose share of the anchors promises more than `cap` samples, is cut further down the tree.
+    `anchors` (m, d) are in ascending order of digest; `distances` (m * (m - 1) / 2,) between them, if known. The tree is cut into
+    the configured number of clusters; a cluster with over four times its even share of anchors, or whose share of the anchors
+    promises more than `cap` samples, is cut further down the tree.
     """
     m = len(anchors)
     k, most = tree_limits(config, m, n)
     if m == 1:
         return anchors.copy()
-    children = AgglomerativeClustering(n_clusters=None, distance_threshold=0, linkage="average").fit(anchors).children_
+    children = linkage(anchor_distances(anchors) if distances is None else distances, "average")[:, :2].astype(int)
     groups = _cut(children, m, k, most)
     return np.stack([anchors[g].mean(0) for g in groups])
+
+
+def anchor_distances(anchors: np.ndarray) -> np.ndarray:
+    """Return the distances (m * (m - 1) / 2,) float64 between anchors (m, d), each pair's independent of the others."""
+    return pdist(anchors)
 
 
 def tree_limits(config: PartitionConfig, anchors: int, n: int) -> tuple[int, float]:

@@ -86,6 +86,11 @@ class Samples:
             )
         return np.array([index[i] for i in wanted], np.int64)
 
+    def places(self, ids: Iterable[str]) -> np.ndarray:
+        """Return the row of each id, -1 for one that is not here."""
+        index = self._index
+        return np.array([index.get(i, -1) for i in ids], np.int64)
+
     def take(self, rows) -> Samples:
         """Return the samples at the given rows (integers, or a boolean mask over all), keeping their ids."""
         rows = np.arange(len(self))[np.asarray(rows)] if len(self) else np.empty(0, np.int64)
@@ -207,6 +212,7 @@ class Partition:
     buckets: np.ndarray
     assignment: np.ndarray
     anchors: np.ndarray  # rows of the samples that prototypes were made of
+    reached: np.ndarray | None = None  # (n, 2) float32: squared distance to the nearest prototype, and how much farther all others are
 
     @property
     def clusters(self) -> int:

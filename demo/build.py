@@ -13,7 +13,7 @@ from gradio.events import Dependency
 from core.errors import LMEraserError
 from demo import panels, texts
 from demo.api import Api, publish
-from demo.handlers import Handlers
+from demo.handlers import SELECTION_PARTS, Handlers
 from demo.jobs import Jobs
 from demo.offers import Offers
 from demo.request_report import RequestReport
@@ -70,16 +70,16 @@ def _page(demo: gr.Blocks, handlers: Handlers, offers: Offers) -> None:
 
 def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     on = functools.partial(_on, outputs=list(parts.values()), parts=parts)
-    visitor = parts["visitor"]
+    visitor, pick = parts["visitor"], functools.partial(_on, outputs=_selection_outputs(handlers.lab, parts), parts=parts)
     on(demo.load, handlers.arrive, [], concurrency_limit=None)
     demo.unload(handlers.depart)
-    on(parts["map"].select, handlers.select, [visitor, parts["map"]], trigger_mode="always_last", concurrency_limit=8)
-    on(parts["tray"].click, handlers.remove, [visitor])
-    on(parts["clear"].click, handlers.clear, [visitor])
-    on(parts["copies"].click, handlers.include_copies, [visitor])
+    pick(parts["map"].select, handlers.select, [visitor, parts["map"]], trigger_mode="always_last", concurrency_limit=8)
+    pick(parts["tray"].click, handlers.remove, [visitor])
+    pick(parts["clear"].click, handlers.clear, [visitor])
+    pick(parts["copies"].click, handlers.include_copies, [visitor])
     chosen = [visitor, parts["classes"], parts["subject"], parts["numbers"]]
-    on(parts["choose"].click, handlers.choose, chosen)
-    on(parts["numbers"].submit, handlers.choose, chosen)
+    pick(parts["choose"].click, handlers.choose, chosen)
+    pick(parts["numbers"].submit, handlers.choose, chosen)
     on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
     for tab in ("result", "proof"):
         on(parts[f"full_{tab}"].click, handlers.full, [visitor], concurrency_limit=None)
@@ -94,8 +94,13 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     on(parts["start_over"].click, handlers.start_over, [visitor])
 
 
+def _selection_outputs(lab: Lab, parts: dict) -> list:
+    """Return what a new selection changes: few components, so that the preview comes quickly. A kept model may have changed as well."""
+    return list(parts.values()) if lab.shared else [parts[name] for name in SELECTION_PARTS]
+
+
 def _wire_selecting(selecting: Selecting, parts: dict) -> None:
-    on = functools.partial(_on, outputs=list(parts.values()), parts=parts)
+    on = functools.partial(_on, outputs=_selection_outputs(selecting.lab, parts), parts=parts)
     visitor = parts["visitor"]
     on(parts["top"].click, selecting.too_long, [visitor])
     on(parts["actions"].click, selecting.add, [visitor])
@@ -108,8 +113,9 @@ def _wire_studies(on: Callable, handlers: Handlers, parts: dict) -> None:
     visitor, comparisons, membership = parts["visitor"], handlers.comparisons, handlers.membership
     on(parts["methods_run"].click, comparisons.run, [visitor, parts["methods_pick"]], concurrency_limit=None)
     on(parts["methods_stop"].click, comparisons.stop, [visitor], concurrency_limit=None)
-    on(parts["methods_tab"].select, comparisons.opened, [visitor])
-    on(parts["tray"].change, comparisons.follow, [visitor], trigger_mode="always_last")
+    reach = functools.partial(_on, outputs=[parts["reach"], parts["reach_chart"]], parts=parts)
+    reach(parts["methods_tab"].select, comparisons.opened, [visitor])
+    reach(parts["tray"].change, comparisons.follow, [visitor], trigger_mode="always_last")
     on(parts["audit_run"].click, membership.run, [visitor], concurrency_limit=None)
     on(parts["audit_stop"].click, membership.stop, [visitor], concurrency_limit=None)
     on(parts["residue_run"].click, handlers.leftovers.run, [visitor], concurrency_limit=None)

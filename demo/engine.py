@@ -79,6 +79,10 @@ class CoreEngine:
             eraser.save_features(features)
         return eraser
 
+    def prepare(self, eraser: Any) -> None:
+        """Compute what the next plans have in common, so that previews come at once."""
+        eraser.prepare_plans()
+
     def evaluate(self, eraser: Any, forgotten: Samples | None) -> Any:
         """Return the EvaluationReport on test, retained and forgotten images."""
         from core.metrics import evaluate

@@ -32,6 +32,7 @@ from demo.witness import complete_odds, portraits, witness
 
 Updates = dict[str, Any]
 TABLE_MOST = 200
+SELECTION_PARTS = ("tray", "actions", "plan", "copies", "forget", "cancel", "clear", "start_over", "choose", "draw", "map", "how")
 
 
 class Handlers:
@@ -237,6 +238,7 @@ class Handlers:
     def _asked_again(self, visitor: Visitor) -> None:
         complete_odds(self.lab, visitor)
         self._correct(visitor)
+        self.lab.engine.prepare(visitor.eraser)
 
     async def full(self, token: str | None) -> AsyncIterator[Updates]:
         """Retrain from nothing on what remains: measures full retraining and gives the proof of the last request."""

@@ -39,6 +39,9 @@ class Engine(Protocol):
     def fitted(self, progress: ProgressCallback) -> Any:
         """Return the fitted base model, trained now or found in the cache."""
 
+    def prepare(self, eraser: Any) -> None:
+        """Compute what the next plans have in common, so that previews come at once."""
+
     def evaluate(self, eraser: Any, forgotten: Samples | None) -> Any:
         """Return an EvaluationReport."""
 
@@ -304,6 +307,7 @@ class Lab:
             self.measured = _measurement(eraser, self.workspace) or _kept_measurement(self.engine.first_fit())
             self.base = self._based(eraser)
             self._say(Fit("ready"))
+            self.engine.prepare(eraser)
         except LMEraserError as error:
             self._say(Fit("failed", error=str(error)))
         except BaseException as error:

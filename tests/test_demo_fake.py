@@ -171,6 +171,9 @@ class FakeEngine:
             time.sleep(self.pause)
         return FakeEraser(self.samples, self.pause)
 
+    def prepare(self, eraser):
+        pass
+
     def evaluate(self, eraser, forgotten):
         score = FakeScore(0.9, 30)
         per_class = dict.fromkeys(eraser.samples_.classes, score)

@@ -3,9 +3,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import squareform
 
 from core.errors import InputError
-from core.partition import Previous, anchor_rows, anchor_share, cluster_count, make_partition
+from core.partition import Previous, anchor_distances, anchor_rows, anchor_share, cluster_count, make_partition, unit
 from core.types import PartitionConfig
 
 
@@ -19,6 +20,11 @@ def points():
 
 def run(digests, features, config, **kwargs):
     return make_partition(digests, lambda rows: features[rows], config, **kwargs)
+
+
+def earlier(partition, features, rows):
+    anchors = unit(features)[partition.anchors]
+    return Previous(partition, np.asarray(rows), lambda: unit(features), lambda: squareform(anchor_distances(anchors)))
 
 
 def groups(digests, partition):
@@ -63,7 +69,7 @@ def test_what_is_reused_is_what_would_be_computed_anew(points, cap, gone):
     keep = np.delete(np.arange(200), leaving)
     rest = tuple(digests[r] for r in keep)
     fresh = run(rest, features[keep], config)
-    reused = run(rest, features[keep], config, previous=Previous(before, digests))
+    reused = run(rest, features[keep], config, previous=earlier(before, features, keep))
     assert np.array_equal(fresh.assignment, reused.assignment)
     assert np.array_equal(fresh.prototypes, reused.prototypes)
 
@@ -75,7 +81,7 @@ def test_unchanged_anchors_are_not_clustered_again(points, monkeypatch):
     monkeypatch.setattr("core.partition.hierarchical_prototypes", None)
     gone = next(r for r in range(200) if r not in set(before.anchors))
     keep = np.delete(np.arange(200), gone)
-    after = run(tuple(digests[r] for r in keep), features[keep], config, previous=Previous(before, digests))
+    after = run(tuple(digests[r] for r in keep), features[keep], config, previous=earlier(before, features, keep))
     assert np.array_equal(after.prototypes, before.prototypes)
 
 

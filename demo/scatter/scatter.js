@@ -1,19 +1,21 @@
 // The map: draws points on a canvas and turns gestures into a selection. It knows points, groups and marks, nothing of models.
 // Property names are never written as quoted strings here: Gradio would take them for events of the component.
 const root = element.querySelector(".map"), stage = root.querySelector(".stage"), card = root.querySelector(".card");
-const under = root.querySelector(".under"), base = root.querySelector(".points"), over = root.querySelector(".over"), counter = root.querySelector(".count");
+// Layers from below: halos of touched clusters, all points, those that stand out (selected, or in a touched cluster), gestures.
+const under = root.querySelector(".under"), base = root.querySelector(".points"), front = root.querySelector(".front"), over = root.querySelector(".over"), counter = root.querySelector(".count");
 const legend = root.querySelector(".legend"), palettes = root.querySelector(".colors"), operation = root.querySelector(".op select");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const COLORS = ["#2f6db3", "#d97a1f", "#1d9270", "#b33f7d", "#7757b4", "#9c8412", "#3a9fc4", "#8a5637", "#cb4b43", "#5a6d77"];
 const DARK = ["#74a9e8", "#f0a252", "#4fc7a1", "#e07fb4", "#ab92e4", "#d3bd4d", "#6fcbea", "#c2906f", "#f0857e", "#9db1bb"];
 const NOWHERE = 65535, SHAPES = 6, PAD = 26;
 
+const POINTS = 1, HALOS = 2, FRONT = 3;
 let n = 0, xs = new Float32Array(0), ys = new Float32Array(0), grid = null;
 let schemes = {}, active = null, hidden = new Set();
-let picked = new Uint8Array(0), gone = new Uint8Array(0), fresh = [], freshSince = 0;
+let picked = new Uint8Array(0), gone = new Uint8Array(0), away = "", fresh = [], freshSince = 0;
 let touched = new Set(), locked = null, working = false;
 let width = 0, height = 0, ratio = 1, sx = 1, sy = 1, view = { k: 1, x: 0, y: 0 }, moved = false;
-let tool = stage.dataset.tool = "lasso", path = null, sprites = new Map(), stale = true, pulse = null, hovered = -1, frame = 0, running = false;
+let tool = stage.dataset.tool = "lasso", path = null, sprites = new Map(), stale = new Set(), pulse = null, hovered = -1, frame = 0, running = false;
 const cards = new Map();
 
 // --- codes --------------------------------------------------------------------------------------------------------
@@ -50,7 +52,7 @@ function resize() {
   if (!box.width || !box.height) return;
   const oldW = width, oldH = height;
   width = box.width; height = box.height; ratio = Math.min(2, devicePixelRatio || 1);
-  for (const canvas of [under, base, over]) { canvas.width = Math.round(width * ratio); canvas.height = Math.round(height * ratio); }
+  for (const canvas of [under, base, front, over]) { canvas.width = Math.round(width * ratio); canvas.height = Math.round(height * ratio); }
   if (!moved) fit(); else { view.x += (width - oldW) / 2; view.y += (height - oldH) / 2; }
   invalidate();
 }
@@ -83,32 +85,50 @@ function sprite(code, chosen, r) {
   sprites.set(key, made);
   return made;
 }
-function invalidate(fresh_sprites = true) {
-  if (fresh_sprites) { sprites.clear(); stale = true; }
+// Only layers that changed are drawn anew: all points together cost the most, so a selection leaves them alone.
+function redraw(...layers) {
+  for (const layer of layers) stale.add(layer);
   if (!frame) frame = requestAnimationFrame(() => { frame = 0; draw(); });
 }
+function invalidate(fresh_sprites = true) {
+  if (fresh_sprites) sprites.clear();
+  redraw(POINTS, HALOS, FRONT);
+}
 function draw() {
-  const g = base.getContext("2d"), r = radius(), codes = schemes[active] && schemes[active].codes;
-  g.setTransform(ratio, 0, 0, ratio, 0, 0); g.clearRect(0, 0, width, height);
+  const g = front.getContext("2d"), codes = schemes[active] && schemes[active].codes;
   if (!n || !codes) return;
-  if (stale) contour();
-  const stamp = (i, chosen) => {
+  if (stale.has(POINTS)) paintPoints(base.getContext("2d"), codes);
+  if (stale.has(HALOS)) contour();
+  if (stale.has(FRONT)) paintFront(g, codes);
+  stale.clear();
+  overlay(performance.now());
+}
+function stamper(g, codes) {
+  const r = radius();
+  g.setTransform(ratio, 0, 0, ratio, 0, 0); g.clearRect(0, 0, width, height);
+  return (i, chosen) => {
     const x = px(i), y = py(i);
     if (x < -9 || y < -9 || x > width + 9 || y > height + 9) return;
     const picture = sprite(codes[i], chosen, r), size = picture.width / ratio;
     g.drawImage(picture, x - size / 2, y - size / 2, size, size);
   };
-  g.globalAlpha = 1;
-  for (let i = 0; i < n; i++) if (!gone[i] && (hidden.has(codes[i]) || dim(i))) { g.globalAlpha = hidden.has(codes[i]) ? 0.07 : 0.24; stamp(i, false); }
+}
+function paintPoints(g, codes) {
+  const stamp = stamper(g, codes);
+  g.globalAlpha = 0.07;
+  if (hidden.size) for (let i = 0; i < n; i++) if (!gone[i] && hidden.has(codes[i])) stamp(i, false);
   g.globalAlpha = 0.92;
-  for (let i = 0; i < n; i++) if (!gone[i] && !picked[i] && !hidden.has(codes[i]) && !dim(i)) stamp(i, false);
+  for (let i = 0; i < n; i++) if (!gone[i] && !hidden.has(codes[i])) stamp(i, false);
+}
+function paintFront(g, codes) {
+  const stamp = stamper(g, codes);
+  base.style.opacity = locked ? 0.26 : 1;
+  g.globalAlpha = 0.92;
+  if (locked) for (let i = 0; i < n; i++) if (locked[i] && !gone[i] && !picked[i] && !hidden.has(codes[i])) stamp(i, false);
   g.globalAlpha = 1;
   for (let i = 0; i < n; i++) if (picked[i] && !gone[i]) stamp(i, true);
-  overlay(performance.now());
 }
-const dim = (i) => locked !== null && !locked[i] && !picked[i];
 function contour() {
-  stale = false;
   const clusters = schemes.cluster && schemes.cluster.codes, g = under.getContext("2d"), r = radius() + 6;
   g.clearRect(0, 0, under.width, under.height);
   if (!clusters || !touched.size) return;
@@ -220,7 +240,7 @@ function tally() {
 function emit() {
   if (working) return;
   const count = tally();
-  invalidate(false);
+  redraw(FRONT);
   props.value = { n, count, bits: packBits(picked) };
   trigger("select", { count });
 }
@@ -245,7 +265,7 @@ stage.addEventListener("pointermove", (event) => {
     view.x += now.x - grip.x; view.y += now.y - grip.y; zoomAt(now.x, now.y, now.d / grip.d); grip = now;
   } else if (grip && grip.pan) {
     const [x, y] = at(event);
-    view.x = grip.view.x + x - grip.pan[0]; view.y = grip.view.y + y - grip.pan[1]; moved = true; stale = true; invalidate(false);
+    view.x = grip.view.x + x - grip.pan[0]; view.y = grip.view.y + y - grip.pan[1]; moved = true; invalidate(false);
   } else if (path) {
     const [x, y] = at(event), last = path[path.length - 1];
     if (Math.hypot(x - last[0], y - last[1]) > 3) { path.push([x, y]); overlay(performance.now()); }
@@ -353,12 +373,14 @@ function readPaint() {
 }
 function readMarks() {
   if (!props.marks) return;
-  const sent = JSON.parse(props.marks), before = fresh.join();
-  gone = bitsOf(sent.gone, n); touched = new Set(sent.touched); working = sent.working;
+  const sent = JSON.parse(props.marks), before = fresh.join(), left = sent.gone !== away;
+  if (left) { away = sent.gone; gone = bitsOf(away, n); }
+  touched = new Set(sent.touched); working = sent.working;
   fresh = [...bitsOf(sent.fresh, n).entries()].filter(([, on]) => on).map(([i]) => i);
   if (fresh.join() !== before) freshSince = performance.now();
   root.toggleAttribute("data-working", working);
-  relock(); showLegend(); beat(); invalidate();
+  relock(); beat();
+  if (left) { showLegend(); invalidate(); } else redraw(HALOS, FRONT);
 }
 function relock() {
   const clusters = schemes.cluster && schemes.cluster.codes;
@@ -367,7 +389,7 @@ function relock() {
 function readValue() {
   const sent = props.value;
   picked = sent && sent.bits && sent.n === n ? bitsOf(sent.bits, n) : new Uint8Array(n);
-  tally(); invalidate(false);
+  tally(); redraw(FRONT);
 }
 async function load() {
   if (!props.points) return;
@@ -380,7 +402,7 @@ async function load() {
   } catch (error) {
     root.toggleAttribute("data-broken", true); root.querySelector(".veil span").textContent = root.dataset.failed; return;
   }
-  picked = new Uint8Array(n); gone = new Uint8Array(n);
+  picked = new Uint8Array(n); gone = new Uint8Array(n); away = "";
   buildGrid(); resize(); readPaint(); readMarks(); readValue();
   root.toggleAttribute("data-ready", true);
 }

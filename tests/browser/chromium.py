@@ -7,7 +7,6 @@ import shutil
 import pytest
 
 FLAGS = [
-    "--headless",
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -57,10 +56,11 @@ def forget(page) -> None:
 
 
 def found() -> str | None:
-    """Return where Chromium is, or None."""
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    """Return where Chromium is, or None; the shell without windows first, which needs less of a small machine."""
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+    return next(filter(None, map(shutil.which, names)), None)
 
 
 def started(playwright):
     """Return a browser; Chromium must be there."""
-    return playwright.chromium.launch(executable_path=found(), args=FLAGS)
+    return playwright.chromium.launch(executable_path=found(), args=FLAGS, headless=True)

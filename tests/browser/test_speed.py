@@ -12,7 +12,7 @@ from tests.browser.conftest import running
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 TARGETS_MS = {"map ready": 2000, "lasso to preview": 300, "hover to card": 100}
-SLACK = 2.5  # the suite shares its machine
+SLACK = 4  # the suite shares its machine, on some days with more than on others
 
 
 def test_sixty_thousand_points_answer_quickly(browser, tmp_path, capsys):
