@@ -59,7 +59,9 @@ class Handlers:
         visitor.page = request.session_hash
         self._restore(visitor, request.query_params)
         placed = self._points()
-        first = {"visitor": visitor.token, "seed": visitor.seed, "top": gr.update(token=visitor.token)}
+        first = {"visitor": visitor.token, "top": gr.update(token=visitor.token)}
+        if visitor.seed:  # a link's; sent in vain, it would overwrite what a quick visitor has typed by now
+            first["seed"] = visitor.seed
         yield first | await asyncio.to_thread(self._everything, visitor)
         while self.lab.fit.state == "fitting" and not visitor.closed:
             await asyncio.sleep(0.25)

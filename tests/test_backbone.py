@@ -56,7 +56,13 @@ def test_masks_are_a_frame_and_a_corner(backbone):
 
 @pytest.mark.parametrize(
     "config",
-    [PromptConfig("frame"), PromptConfig("padding", 8), PromptConfig("patch", 0), PromptConfig("tokens", 65), PromptConfig("tokens", 1, block=2)],  # noqa: E501
+    [
+        PromptConfig("frame"),
+        PromptConfig("padding", 8),
+        PromptConfig("patch", 0),
+        PromptConfig("tokens", 65),
+        PromptConfig("tokens", 1, block=2),
+    ],  # noqa: E501
 )
 def test_prompts_that_do_not_fit_are_refused(backbone, config):
     with pytest.raises(InputError):

@@ -182,7 +182,27 @@ def test_mutated_parquet(tmp_path):
 
 def test_folders_with_odd_names_and_contents(tmp_path):
     rng = np.random.default_rng(4)
-    odd = ["cat", "..cat", "...", " ", "a\nb", "-rf", "~", "$(x)", "猫", "é", "\u202egnp", "con", "train", "test", ".git", "a'b\"c", "<b>", "%s", "{0}"]  # noqa: E501
+    odd = [
+        "cat",
+        "..cat",
+        "...",
+        " ",
+        "a\nb",
+        "-rf",
+        "~",
+        "$(x)",
+        "猫",
+        "é",
+        "\u202egnp",
+        "con",
+        "train",
+        "test",
+        ".git",
+        "a'b\"c",
+        "<b>",
+        "%s",
+        "{0}",
+    ]  # noqa: E501
     odd += [os.fsdecode(b"\xff\xfe"), "x" * 200]
     outcomes = set()
     for case in range(100):

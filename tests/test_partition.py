@@ -6,7 +6,7 @@ import pytest
 from scipy.spatial.distance import squareform
 
 from core.errors import InputError
-from core.partition import Previous, anchor_distances, anchor_rows, anchor_share, cluster_count, make_partition, unit
+from core.partition import Previous, anchor_distances, anchor_rows, anchor_share, cluster_count, make_partition, squared_distances, unit
 from core.types import PartitionConfig
 
 
@@ -72,6 +72,56 @@ def test_what_is_reused_is_what_would_be_computed_anew(points, cap, gone):
     reused = run(rest, features[keep], config, previous=earlier(before, features, keep))
     assert np.array_equal(fresh.assignment, reused.assignment)
     assert np.array_equal(fresh.prototypes, reused.prototypes)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_long_chains_of_changes_end_where_a_fresh_start_does(seed):
+    """Overlapping clusters, exact copies, anchors among those that leave, and samples that come back."""
+    rng = np.random.default_rng(seed)
+    features = (rng.standard_normal((9, 24))[rng.integers(0, 9, 500)] + rng.standard_normal((500, 24))).astype(np.float32)
+    digests = [hashlib.sha256(rng.bytes(8)).hexdigest() for _ in range(500)]
+    for copy in range(0, 60, 2):
+        features[copy + 1], digests[copy + 1] = features[copy], digests[copy]
+    config = PartitionConfig(anchor_share=0.3, clusters=int(rng.integers(2, 40)), cap=[None, 25][seed % 2])
+    here = np.arange(500)
+    partition = run(tuple(digests), features, config)
+    for _ in range(6):
+        left = rng.permutation(here)[int(rng.integers(1, 40)) :]
+        back = np.setdiff1d(np.arange(500), here)[: int(rng.integers(0, 9))]
+        now = np.concatenate([left, back])
+        place = np.full(500, -1)
+        place[here] = np.arange(len(here))
+        names = tuple(digests[r] for r in now)
+        reused = run(names, features[now], config, previous=earlier(partition, features[here], place[now]))
+        fresh = run(names, features[now], config)
+        assert np.array_equal(reused.assignment, fresh.assignment)
+        assert np.array_equal(reused.buckets, fresh.buckets)
+        assert np.array_equal(reused.prototypes, fresh.prototypes)
+        assert np.allclose(reused.reached[:, 0], fresh.reached[:, 0], atol=1e-5)
+        assert (reused.reached[:, 1] <= fresh.reached[:, 1] + 1e-5).all()
+        here, partition = now, reused
+
+
+def test_most_samples_are_not_measured_again_when_an_anchor_leaves(points, monkeypatch):
+    digests, features = points
+    config = PartitionConfig(anchor_share=0.5, clusters=20)
+    before = run(digests, features, config)
+    keep = np.delete(np.arange(200), before.anchors[0])
+    rest, measured = tuple(digests[r] for r in keep), []
+    real = squared_distances
+    monkeypatch.setattr("core.partition.squared_distances", lambda x, p: (measured.append(len(x)), real(x, p))[1])
+    after = run(rest, features[keep], config, previous=earlier(before, features, keep))
+    assert not np.array_equal(before.prototypes, after.prototypes)
+    assert sum(measured) < 100
+
+
+def test_distances_do_not_depend_on_company(points):
+    """Between anchors and to prototypes: what plans keep of an earlier model must be what a fit without it computes."""
+    anchors = unit(np.random.default_rng(1).standard_normal((301, 768)).astype(np.float32))
+    keep = np.delete(np.arange(301), [0, 5, 6, 100, 300])
+    some = squareform(squareform(anchor_distances(anchors))[np.ix_(keep, keep)], checks=False)
+    assert np.array_equal(some, anchor_distances(anchors[keep]))
+    assert np.array_equal(squared_distances(anchors, anchors[:9])[keep], squared_distances(anchors[keep], anchors[:9]))
 
 
 def test_unchanged_anchors_are_not_clustered_again(points, monkeypatch):

@@ -45,21 +45,33 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory):
-    with running(tmp_path_factory.mktemp("cache")) as (url, _):
+def cache(tmp_path_factory) -> Path:
+    """Where digits are fitted once for all."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def server(cache):
+    with running(cache) as (url, _):
         yield url
 
 
 @pytest.fixture(scope="session")
-def small_server(tmp_path_factory):
-    """An app whose data set is a folder of 60 digits, so that both presets are fitted in seconds."""
+def sixty(tmp_path_factory) -> Path:
+    """A folder of 60 digits."""
     folder = tmp_path_factory.mktemp("small") / "sixty"
     digits = load_dataset("digits").train
     for row in range(60):
         path = folder / digits.classes[digits.labels[row]] / f"{row}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(digits.images[row]).save(path)
-    with running(tmp_path_factory.mktemp("small-cache"), *APP, "--dataset", str(folder)) as (url, _):
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_server(tmp_path_factory, sixty):
+    """An app on these, so that both presets are fitted, requests replayed, and other methods trained in seconds."""
+    with running(tmp_path_factory.mktemp("small-cache"), *APP, "--dataset", str(sixty)) as (url, _):
         yield url
 
 
@@ -70,10 +82,10 @@ def running(cache: Path, *script: str):
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, *(part.format(port=port, cache=cache) for part in script or APP)]
-    with (cache / "app.log").open("w") as log:
+    with (cache / f"app-{port}.log").open("w") as log:
         app = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=subprocess.STDOUT)
     try:
-        yield wait_for(f"http://127.0.0.1:{port}/", app, cache / "app.log"), app
+        yield wait_for(f"http://127.0.0.1:{port}/", app, cache / f"app-{port}.log"), app
     finally:
         app.terminate()
         app.wait(20)

@@ -86,8 +86,8 @@ def open_tab(page, name: str) -> None:
     page.get_by_role("tab", name=name, exact=True).click()
 
 
-def test_methods_are_compared_row_by_row_and_the_clusterings_side_by_side(visit):
-    page = visit()
+def test_methods_are_compared_row_by_row_and_the_clusterings_side_by_side(visit, small_server):
+    page = visit(site=small_server)
     choose(page, "21-24")
     page.wait_for_selector("#lm-forget:not([disabled])", timeout=WORK_MS)
     open_tab(page, "Methods")
@@ -102,8 +102,8 @@ def test_methods_are_compared_row_by_row_and_the_clusterings_side_by_side(visit)
     assert "SISA" in page.locator(".lm-compare tbody").inner_text()
 
 
-def test_the_membership_threshold_moves_and_answers_at_once(visit):
-    page = visit()
+def test_the_membership_threshold_moves_and_answers_at_once(visit, small_server):
+    page = visit(site=small_server)
     choose(page, "31-33")
     forget(page)
     open_tab(page, "Proof")

@@ -10,8 +10,8 @@ from tests.browser.conftest import running
 pytestmark = pytest.mark.browser
 
 
-def test_a_stopped_server_is_said_in_words(browser, tmp_path):
-    with running(tmp_path) as (url, app):
+def test_a_stopped_server_is_said_in_words(browser, cache):
+    with running(cache) as (url, app):
         page = browser.new_page()
         page.goto(url)
         page.wait_for_selector(".lm-status.lm-ready", timeout=FIT_MS)
