@@ -67,7 +67,7 @@ class Handlers:
             await asyncio.sleep(0.25)
             late = {} if placed == self._points() else {"map": gr.update(points=self._points())}
             placed = self._points()
-            yield {"status": self._status(), **late}
+            yield {"status": self._status(visitor), **late}
         if visitor.eraser is None and not visitor.closed:
             self.lab.reset(visitor)
             visitor.plan = self._planned(visitor)
@@ -304,7 +304,7 @@ class Handlers:
         marks = self._marks(visitor)
         look = {"points": self._points(), "token": visitor.token, "paint": self._paint(visitor), "marks": marks}
         return {
-            "status": self._status(),
+            "status": self._status(visitor),
             **self._request(visitor),
             **self._results(visitor),
             "map": gr.update(value=list(visitor.selection), **look),
@@ -312,16 +312,16 @@ class Handlers:
             "lesson": self._lesson(),
         }
 
-    def _status(self) -> str:
+    def _status(self, visitor: Visitor) -> str:
         fit, lab = self.lab.fit, self.lab
         if fit.state == "failed":
             return markup.status("failed", texts.FIT_FAILED.format(fit.error), "")
         if fit.state == "fitting" or lab.base is None:
             p = fit.progress
             return markup.status("fitting", texts.fitting(p.done, p.total, p.stage), texts.FIT_NOTE, markup.share_of(p.done, p.total))
-        eraser, m = lab.base.eraser, lab.measured
+        eraser, m = visitor.eraser or lab.base.eraser, lab.measured
         note = texts.measured(m.seconds, m.day, m.here) if m else texts.NOT_MEASURED
-        return markup.status("ready", texts.ready(len(eraser.samples_), eraser.partition_.clusters), note)
+        return markup.status("ready", texts.ready(len(eraser.samples_), eraser.partition_.clusters, len(visitor.gone)), note)
 
     def _paint(self, visitor: Visitor) -> str:
         samples, eraser = self.lab.samples, visitor.eraser
@@ -522,5 +522,3 @@ def _cluster_row(cluster: int, labels: np.ndarray, classes: tuple[str, ...], sta
     loss = f"{state.losses[0]:.2f} → {state.losses[-1]:.2f}" if state.losses else "–"
     name = f"{classes[values[top]]} ({100 * counts[top] / len(labels):.0f} %)"
     return (texts.CLUSTER.format(cluster), f"{len(labels):,}", name, loss, texts.STATE_NEW if new else texts.STATE_SAME)
-
-

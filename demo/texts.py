@@ -276,9 +276,10 @@ def fitting(done: int, total: int, stage: str) -> str:
 FIT_NOTE = "This run is timed: it is this machine's measured full retraining. Look around and select meanwhile."
 
 
-def ready(samples: int, clusters: int) -> str:
+def ready(samples: int, clusters: int, forgotten: int) -> str:
     """Return the status of a model that can be asked."""
-    return f"Ready. {count(samples, 'private image')} in {count(clusters, 'cluster')}."
+    gone = f" {forgotten:,} forgotten." if forgotten else ""
+    return f"Ready. {count(samples, 'private image')} in {count(clusters, 'cluster')}.{gone}"
 
 
 def measured(value: float, day: str, here: bool) -> str:

@@ -1,4 +1,5 @@
-"""Times the page: `python -m tests.bench_page URL` prints, for a running app, how long a person waits for map, preview and hover card."""
+"""Times the page: `python -m tests.bench_page URL` prints, for a running app, how long a person waits for map, preview, hover card and
+the result of forgetting one image."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ from collections.abc import Callable
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser.chromium import started
+from tests.browser.chromium import choose, started
 
 TURNS = 9
 
@@ -28,6 +29,11 @@ WATCH = """
     window.lmTimes.up = performance.now();
     const old = shown();
     until("plan", () => document.querySelector(".lm-facts") && shown() !== old);
+  }, true);
+  document.querySelector("#lm-forget").addEventListener("click", () => {
+    window.lmTimes.press = performance.now();
+    const old = document.querySelector("#lm-result").textContent;
+    until("result", () => document.querySelector("#lm-result .lm-result") && document.querySelector("#lm-result").textContent !== old);
   }, true);
   stage.addEventListener("pointermove", () => {
     const card = document.querySelector(".card");
@@ -47,7 +53,8 @@ def measure(page: Page, url: str, fit_ms: int = 600_000) -> dict[str, dict[str, 
     ready = [_map_ready(page, url) for _ in range(3)]
     page.wait_for_selector(".lm-status.lm-ready", timeout=fit_ms)
     page.evaluate(WATCH)
-    return {"map ready": spread(ready), "lasso to preview": spread(_turns(page, _lasso)), "hover to card": spread(_turns(page, _hover))}
+    acts = {"lasso to preview": _lasso, "hover to card": _hover, "forget to result": _forget}
+    return {"map ready": spread(ready), **{name: spread(_turns(page, act)) for name, act in acts.items()}}
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -92,6 +99,18 @@ def _hover(page: Page, turn: int) -> float:
     page.wait_for_function("window.lmTimes.card", timeout=10_000)
     time.sleep(0.05)
     return page.evaluate("() => window.lmTimes.card - window.lmTimes.move")
+
+
+def _forget(page: Page, turn: int) -> float:
+    """Select one image, another each turn, and press Forget."""
+    rows = page.evaluate("() => document.querySelector('.map').lmeraser.size()")
+    choose(page, str((turn * 15_485_863 + 7) % rows))
+    page.wait_for_function("document.querySelectorAll('.lm-tray li').length === 1", timeout=60_000)
+    page.wait_for_selector("#lm-forget:not([disabled])", timeout=60_000)
+    page.evaluate("() => { window.lmTimes = {}; }")
+    page.locator("#lm-forget").click()
+    page.wait_for_function("window.lmTimes.result", timeout=120_000)
+    return page.evaluate("() => window.lmTimes.result - window.lmTimes.press")
 
 
 def main(url: str) -> None:
