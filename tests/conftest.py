@@ -24,6 +24,15 @@ def need(condition: bool, reason: str) -> None:
         (pytest.fail if os.environ.get("LMERASER_REQUIRE_ALL") == "1" else pytest.skip)(reason)
 
 
+def pytest_collection_modifyitems(config, items):
+    """Leave out what takes many minutes, unless it is asked for: -m long."""
+    if "long" in config.option.markexpr.split():
+        return
+    left_out = [item for item in items if item.get_closest_marker("long")]
+    items[:] = [item for item in items if item not in left_out]
+    config.hook.pytest_deselected(items=left_out)
+
+
 @pytest.fixture(scope="session")
 def backbone():
     return load_backbone(TINY)

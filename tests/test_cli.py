@@ -50,6 +50,7 @@ def test_requests_are_not_served_from_earlier_ones(run):
     assert again["sample_passes"]["request"] == first["sample_passes"]["request"] > 0
 
 
+@pytest.mark.slow
 def test_verify_compares_with_another_process(run, monkeypatch):
     status, result, _ = run("verify", "--label", "3")
     assert (status, result["equal"], result["untouched_equal"]) == (0, True, True)

@@ -75,6 +75,7 @@ def test_ten_requests_in_two_orders_end_in_the_same_root(samples, backbone, part
     assert_exact(there)
 
 
+@pytest.mark.slow
 def test_order_and_process_of_the_first_fit_do_not_matter(samples, backbone, config):
     executor = LocalExecutor(2)
     try:
@@ -84,6 +85,7 @@ def test_order_and_process_of_the_first_fit_do_not_matter(samples, backbone, con
     assert len(roots) == 1
 
 
+@pytest.mark.slow
 def test_clean_room_in_another_process(samples, backbone, config):
     eraser = fit(samples, config, backbone)
     plan = eraser.plan([samples.ids[0]])

@@ -16,6 +16,7 @@ def run(code: str) -> str:
     return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@pytest.mark.slow
 def test_the_engine_loads_nothing_heavy():
     modules = sorted(p.stem for p in (ROOT / "core").glob("*.py") if not p.stem.startswith("__") and p.stem != "executors_ray")
     names = ", ".join(f"core.{m}" for m in modules)

@@ -162,6 +162,7 @@ def test_zips_with_any_names(members):
         assert os.listdir(folder) == ["x.zip"]
 
 
+@pytest.mark.slow
 def test_mutated_parquet(tmp_path):
     import datasets
 

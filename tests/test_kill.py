@@ -147,6 +147,7 @@ def random_kills(zygote, root: Path, rounds: int) -> int:
     return killed
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments(zygote, workspace_root):
     assert random_kills(zygote, workspace_root(60), int(os.environ.get("LMERASER_KILLS", "8"))) > 0
 
@@ -166,6 +167,7 @@ def kills_at_operations(zygote, root: Path, every: int) -> None:
     assert killed >= 0.7 * len(moments)  # a request that touches fewer clusters ends before the last moments come
 
 
+@pytest.mark.slow
 def test_killed_before_chosen_operations(zygote, workspace_root):
     kills_at_operations(zygote, workspace_root(60), every=10)
 

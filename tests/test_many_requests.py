@@ -45,6 +45,7 @@ def growth(tmp_path: Path, samples, requests: int, **options) -> tuple[int, int]
     return size(tmp_path / "w"), size(tmp_path / "fresh")
 
 
+@pytest.mark.slow
 def test_twelve_requests_leave_the_clean_model_and_twelve_receipts(tmp_path, samples, backbone):
     after, fresh = growth(tmp_path, samples, 12, config=tiny_config(), backbone=backbone)
     assert after - fresh < 12 * PER_REQUEST

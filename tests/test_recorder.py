@@ -80,6 +80,7 @@ def test_only_the_last_request_is_replayed(recorder, base, monkeypatch):
     assert report["clean_room"] == recorder.eraser.root_
 
 
+@pytest.mark.slow
 def test_a_clean_room_says_how_far_it_is_and_can_be_stopped(base):
     seen, cancel = [], threading.Event()
     control = clean_room(base, progress=seen.append)

@@ -133,6 +133,7 @@ def test_files_are_read_and_written(record, tmp_path, capsys):
     assert capsys.readouterr().err.count("error: ") == 2
 
 
+@pytest.mark.slow
 def test_the_engine_has_it_drawn_in_another_process(record, tmp_path):
     cli.write_report(record, tmp_path / "r.html")
     assert "SISA" in (tmp_path / "r.html").read_text("utf-8")

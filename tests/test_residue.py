@@ -259,6 +259,7 @@ def test_the_model_is_full_before_and_clean_after(eraser, samples, places, digit
     assert searched["modules"].items > 50
 
 
+@pytest.mark.slow
 def test_worker_queues_keep_no_samples(samples, digits):
     executor = LocalExecutor(2)
     try:
