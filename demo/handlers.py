@@ -146,8 +146,9 @@ class Handlers:
         return self.reselected(visitor, sorted(wanted - gone))
 
     def reselected(self, visitor: Visitor, rows: list[int]) -> Updates:
-        """Select rows and show them on the map as well; while a request runs, nothing changes."""
+        """Select rows and show them on the map as well; while a request runs, nothing changes, and a word says so."""
         if visitor.job:
+            gr.Info(texts.BUSY)
             return {}
         updates = self._selected(visitor, rows)
         return updates | {"map": {**updates["map"], "value": list(visitor.selection)}}

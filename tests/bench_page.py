@@ -32,8 +32,7 @@ WATCH = """
   }, true);
   document.querySelector("#lm-forget").addEventListener("click", () => {
     window.lmTimes.press = performance.now();
-    const old = document.querySelector("#lm-result").textContent;
-    until("result", () => document.querySelector("#lm-result .lm-result") && document.querySelector("#lm-result").textContent !== old);
+    until("result", () => document.querySelector(".lm-plan.lm-done") && document.querySelector("#lm-result .lm-result"));
   }, true);
   stage.addEventListener("pointermove", () => {
     const card = document.querySelector(".card");
@@ -106,6 +105,7 @@ def _forget(page: Page, turn: int) -> float:
     rows = page.evaluate("() => document.querySelector('.map').lmeraser.size()")
     choose(page, str((turn * 15_485_863 + 7) % rows))
     page.wait_for_function("document.querySelectorAll('.lm-tray li').length === 1", timeout=60_000)
+    page.wait_for_selector(".lm-plan .lm-facts", timeout=60_000)
     page.wait_for_selector("#lm-forget:not([disabled])", timeout=60_000)
     page.evaluate("() => { window.lmTimes = {}; }")
     page.locator("#lm-forget").click()

@@ -9,7 +9,7 @@ const COLORS = ["#2f6db3", "#d97a1f", "#1d9270", "#b33f7d", "#7757b4", "#9c8412"
 const DARK = ["#74a9e8", "#f0a252", "#4fc7a1", "#e07fb4", "#ab92e4", "#d3bd4d", "#6fcbea", "#c2906f", "#f0857e", "#9db1bb"];
 const NOWHERE = 65535, SHAPES = 6, PAD = 26;
 
-const POINTS = 1, HALOS = 2, FRONT = 3;
+const POINTS = 1, HALOS = 2, FRONT = 3, MANY = 6000;
 let n = 0, xs = new Float32Array(0), ys = new Float32Array(0), grid = null;
 let schemes = {}, active = null, hidden = new Set();
 let picked = new Uint8Array(0), gone = new Uint8Array(0), away = "", fresh = [], freshSince = 0;
@@ -113,7 +113,39 @@ function stamper(g, codes) {
     g.drawImage(picture, x - size / 2, y - size / 2, size, size);
   };
 }
+// Many points are set pixel by pixel: without a graphics card that takes a tenth of the time of as many drawn images.
+function pixelStamp(code, faint) {
+  const picture = sprite(code, false, radius()), size = picture.width, data = picture.getContext("2d").getImageData(0, 0, size, size);
+  if (faint) for (let i = 3; i < data.data.length; i += 4) data.data[i] *= 0.07;
+  return { size, pixels: new Uint32Array(data.data.buffer) };
+}
+function over32(p, q) {
+  const a = p >>> 24, b = 255 - a, mix = (shift) => ((((p >>> shift) & 255) * a + ((q >>> shift) & 255) * b) / 255) << shift;
+  return (mix(0) | mix(8) | mix(16) | (Math.max(a, q >>> 24) << 24)) >>> 0;
+}
+function setPixels(g, codes, wanted, faint) {
+  const w = base.width, h = base.height, image = g.getImageData(0, 0, w, h), out = new Uint32Array(image.data.buffer), stamps = new Map();
+  for (let i = 0; i < n; i++) {
+    const code = codes[i];
+    if (gone[i] || !wanted(code)) continue;
+    const key = code === NOWHERE ? -1 : code % 60;
+    let stamp = stamps.get(key);
+    if (!stamp) stamps.set(key, (stamp = pixelStamp(code, faint)));
+    const { size, pixels } = stamp, left = Math.round(px(i) * ratio - size / 2), top = Math.round(py(i) * ratio - size / 2);
+    if (left < 0 || top < 0 || left + size > w || top + size > h) continue;
+    for (let y = 0, from = 0, to = top * w + left; y < size; y++, to += w - size) for (let x = 0; x < size; x++, from++, to++) {
+      const p = pixels[from], a = p >>> 24;
+      if (a === 255 || (a && !out[to])) out[to] = p; else if (a) out[to] = over32(p, out[to]);
+    }
+  }
+  g.putImageData(image, 0, 0);
+}
 function paintPoints(g, codes) {
+  if (n >= MANY) {
+    g.setTransform(1, 0, 0, 1, 0, 0); g.clearRect(0, 0, base.width, base.height);
+    if (hidden.size) setPixels(g, codes, (code) => hidden.has(code), true);
+    return setPixels(g, codes, (code) => !hidden.has(code), false);
+  }
   const stamp = stamper(g, codes);
   g.globalAlpha = 0.07;
   if (hidden.size) for (let i = 0; i < n; i++) if (!gone[i] && hidden.has(codes[i])) stamp(i, false);
