@@ -9,8 +9,7 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable
-
-import numpy as np
+from typing import Any
 
 KEPT = 2  # desks that hold something at any time: a page's base model, and the visitor's model that was planned on last
 _held: list[weakref.ref[Desk]] = []
@@ -18,13 +17,13 @@ _lock = threading.Lock()
 
 
 class Desk:
-    """Arrays by name, each made once; cleared when `KEPT` other desks were used since."""
+    """Arrays, or tuples of them, by name, each made once; cleared when `KEPT` other desks were used since."""
 
     def __init__(self):
-        self._made: dict[str, np.ndarray] = {}
+        self._made: dict[str, Any] = {}
 
-    def get(self, name: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """Return the array of that name, made now if it is not at hand."""
+    def get(self, name: str, make: Callable[[], Any]) -> Any:
+        """Return what has that name, made now if it is not at hand."""
         found = self._made.get(name)
         if found is None:
             found = self._made[name] = make()

@@ -23,7 +23,7 @@ from core.errors import InputError, NotFittedError, StalePlanError
 from core.executors import Executor, InlineExecutor, Lazy
 from core.forecast import Forecast, forecast
 from core.global_head import GlobalHead, expand
-from core.partition import Previous, anchor_distances, check_partition, make_partition, unit
+from core.partition import Previous, anchor_distances, check_partition, make_partition, unit, with_lengths
 from core.presets import preset
 from core.prompts import check_prompt, trunk_block
 from core.serve import ClusterCache, Inputs, log_proba
@@ -354,12 +354,13 @@ class LMEraser:
 
     def _previous(self, model: Model, rows: np.ndarray) -> Previous:
         digests, anchors = model.samples.digests, model.partition.anchors
-        unit_of = lambda chosen: unit(self._derived.features(chosen))  # noqa: E731
+        features, desk = self._derived.features, model.desk
+        between = lambda: squareform(anchor_distances(unit(features(digests[r] for r in anchors))))  # noqa: E731
         return Previous(
             model.partition,
             rows,
-            lambda: model.desk.get("unit features", lambda: unit_of(digests)),
-            lambda: model.desk.get("between anchors", lambda: squareform(anchor_distances(unit_of(digests[r] for r in anchors)))),
+            lambda: desk.get("unit features", lambda: with_lengths(features(digests))),
+            lambda: desk.get("between anchors", between),
         )
 
     def _keys(self, samples: Samples, partition: Partition, model: Model | None, previous: Previous | None) -> tuple[str, ...]:

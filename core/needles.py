@@ -10,7 +10,7 @@ which stays has at the same place are left out. Knows no files and no registries
 | pixels | uint8 as RGB, as one plane, planar; as the float32 that the backbone reads | up to 192; 1,024 |
 | encoded image | the end of its PNG: compressed pixels and their checksum; or any image that decodes to its pixels | 32; all |
 | thumbnail | the same end in base64, as in a data URI; or any data URI that decodes to its pixels | about 36; all |
-| feature | float32 of the frozen feature | 64 |
+| feature | float32 of the frozen feature, as it is and scaled to length 1 | 64 |
 | activations | float16 of the trunk | 64 |
 | coordinates | both coordinates of its point on the map, float32 or float64 | 8, 16 |
 | state | float32 of the prompts and heads of the clusters that the request touches | 64 |
@@ -31,6 +31,7 @@ import numpy as np
 from PIL import Image
 
 from core.eraser import LMEraser
+from core.partition import unit
 from core.types import Samples
 
 VARIED = 5  # different byte values that a piece has at least
@@ -131,7 +132,8 @@ def _of_content(eraser: LMEraser, gone: Samples, rows: np.ndarray, staying: Samp
         yield from cut("pixels", rows, planes(images), planes(staying.images), 192)
     yield from cut("pixels", rows, _floats(eraser, images), _floats(eraser, some), 1024)
     yield from (piece for row, image in zip(rows, images, strict=True) for piece in _of_png(int(row), image))
-    yield from cut("feature", rows, inputs.features, beside and beside.features, 64, most=4)
+    for scaled in (lambda x: x, unit):
+        yield from cut("feature", rows, scaled(inputs.features), beside and scaled(beside.features), 64, most=4)
     if inputs.values.dtype != np.uint8:
         yield from cut("activations", rows, inputs.values, beside and beside.values, 64)
 

@@ -22,6 +22,7 @@ from core.types import Partition, PartitionConfig
 METHODS = ("hierarchical", "public", "random")
 ROWS = 1024  # per matrix product, always: a sample's distances do not depend on how many others there are
 SURE = 1e-4  # of squared distance: far more than rounding can make of the distances of unit vectors
+FAR = np.float32(8)  # a squared distance that no two unit vectors have
 
 
 def check_partition(config: PartitionConfig) -> None:
@@ -69,6 +70,12 @@ def unit(features: np.ndarray) -> np.ndarray:
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
+def with_lengths(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return unit features (n, d) and their squared lengths (n,): 1, but 0 for a feature of zeros."""
+    x = unit(features)
+    return x, np.einsum("ij,ij->i", x, x)
+
+
 def squared_distances(features: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
     """Return squared Euclidean distances (n, p) of unit features to prototypes, each row independent of the others."""
     result = np.empty((len(features), len(prototypes)), np.float32)
@@ -88,13 +95,13 @@ def squared_distances(features: np.ndarray, prototypes: np.ndarray) -> np.ndarra
 class Previous:
     """An earlier partition, of which what cannot have changed since is taken; that changes only the time.
 
-    `rows` (n,) holds each new sample's row in the earlier set, -1 for one that was not there. `unit_features` returns the earlier
-    samples' features scaled to length 1, `between_anchors` the distances (m, m) between its anchors; both are asked only if needed.
+    `rows` (n,) holds each new sample's row in the earlier set, -1 for one that was not there. `unit_features` returns `with_lengths`
+    of the earlier samples' features, `between_anchors` the distances (m, m) between its anchors; both are asked only if needed.
     """
 
     partition: Partition
     rows: np.ndarray
-    unit_features: Callable[[], np.ndarray]
+    unit_features: Callable[[], tuple[np.ndarray, np.ndarray]]
     between_anchors: Callable[[], np.ndarray]
 
     def anchors(self, anchors: np.ndarray) -> np.ndarray | None:
@@ -173,7 +180,7 @@ def _measured(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return from distances (n, p) the nearest prototype, and its distance with what the second nearest one's is above it."""
     nearest = distance.argmin(1)
     best = distance[np.arange(len(distance)), nearest]
-    second = np.partition(distance, 1, axis=1)[:, 1] if distance.shape[1] > 1 else np.full(len(distance), np.inf, np.float32)
+    second = np.partition(distance, 1, axis=1)[:, 1] if distance.shape[1] > 1 else np.full(len(distance), FAR)
     return nearest, np.stack([best, second - best], 1)
 
 
@@ -195,23 +202,25 @@ def _still_nearest(prototypes: np.ndarray, previous: Previous, rows: np.ndarray)
     others = np.where(stays, reached[:, 0] + reached[:, 1], kept)  # and but for the nearest, none is nearer than this
     nearest = now[old]
     if len(new):
-        first, least, second = _roughly_nearest(previous.unit_features(), prototypes[new], rows)
+        first, least, second = _roughly_nearest(*previous.unit_features(), prototypes[new], rows)
         closer = least < kept
         nearest = np.where(closer, new[first], nearest)
         others = np.where(closer, np.minimum(kept, second), np.minimum(others, least))
         kept = np.minimum(kept, least)
     margin = others - kept
-    nearest[~(margin > SURE)] = -1
-    return nearest, np.stack([kept, margin], 1).astype(np.float32)
+    nearest[margin <= SURE] = -1
+    return nearest, np.stack([kept, margin], 1)
 
 
-def _roughly_nearest(unit_features: np.ndarray, prototypes: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _roughly_nearest(
+    unit_features: np.ndarray, lengths: np.ndarray, prototypes: np.ndarray, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return for rows of unit features the nearest of a few prototypes, its squared distance and the second nearest's, up to rounding."""
     with torch.inference_mode():  # on all cores: how it rounds decides nothing
         p = torch.from_numpy(prototypes)
-        distance = (1 + p.square().sum(1) - 2 * (torch.from_numpy(unit_features) @ p.T)).numpy()[rows]
+        distance = (p.square().sum(1) - 2 * (torch.from_numpy(unit_features) @ p.T)).numpy()[rows] + lengths[rows, None]
     if distance.shape[1] == 1:
-        return np.zeros(len(rows), np.int64), distance[:, 0], np.full(len(rows), np.inf, np.float32)
+        return np.zeros(len(rows), np.int64), distance[:, 0], np.full(len(rows), FAR)
     two = np.partition(distance, 1, axis=1)
     return distance.argmin(1), two[:, 0], two[:, 1]
 

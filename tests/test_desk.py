@@ -25,7 +25,7 @@ def test_a_desk_goes_with_its_model(samples, backbone, config):
     assert fork.model_.desk is base.model_.desk
     fork.forget([samples.ids[0], samples.ids[1]])
     assert not fork.model_.desk._made
-    assert len(base.model_.desk._made["unit features"]) == len(samples)
+    assert len(base.model_.desk._made["unit features"][0]) == len(samples)
 
 
 def test_plans_on_a_prepared_model_are_those_of_a_fresh_one(samples, backbone, config):

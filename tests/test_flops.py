@@ -37,7 +37,7 @@ def without_distances(monkeypatch):
         unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
         return np.square(unit[:, None] - prototypes[None]).sum(2).astype(np.float32)
 
-    def roughly_nearest(unit_features, prototypes, rows):
+    def roughly_nearest(unit_features, lengths, prototypes, rows):
         distance = distances(unit_features[rows], prototypes)
         two = np.sort(np.pad(distance, ((0, 0), (0, 1)), constant_values=np.inf), 1)
         return distance.argmin(1), two[:, 0], two[:, 1]

@@ -6,7 +6,17 @@ import pytest
 from scipy.spatial.distance import squareform
 
 from core.errors import InputError
-from core.partition import Previous, anchor_distances, anchor_rows, anchor_share, cluster_count, make_partition, squared_distances, unit
+from core.partition import (
+    Previous,
+    anchor_distances,
+    anchor_rows,
+    anchor_share,
+    cluster_count,
+    make_partition,
+    squared_distances,
+    unit,
+    with_lengths,
+)
 from core.types import PartitionConfig
 
 
@@ -24,7 +34,7 @@ def run(digests, features, config, **kwargs):
 
 def earlier(partition, features, rows):
     anchors = unit(features)[partition.anchors]
-    return Previous(partition, np.asarray(rows), lambda: unit(features), lambda: squareform(anchor_distances(anchors)))
+    return Previous(partition, np.asarray(rows), lambda: with_lengths(features), lambda: squareform(anchor_distances(anchors)))
 
 
 def groups(digests, partition):
@@ -76,13 +86,14 @@ def test_what_is_reused_is_what_would_be_computed_anew(points, cap, gone):
 
 @pytest.mark.parametrize("seed", range(12))
 def test_long_chains_of_changes_end_where_a_fresh_start_does(seed):
-    """Overlapping clusters, exact copies, anchors among those that leave, and samples that come back."""
+    """Overlapping clusters, exact copies, features of zeros, anchors among those that leave, and samples that come back."""
     rng = np.random.default_rng(seed)
     features = (rng.standard_normal((9, 24))[rng.integers(0, 9, 500)] + rng.standard_normal((500, 24))).astype(np.float32)
     digests = [hashlib.sha256(rng.bytes(8)).hexdigest() for _ in range(500)]
     for copy in range(0, 60, 2):
         features[copy + 1], digests[copy + 1] = features[copy], digests[copy]
-    config = PartitionConfig(anchor_share=0.3, clusters=int(rng.integers(2, 40)), cap=[None, 25][seed % 2])
+    features[60:63] = 0
+    config = PartitionConfig(anchor_share=0.3, clusters=int(rng.integers(1, 40)) if seed else 1, cap=[None, 25][seed % 2])
     here = np.arange(500)
     partition = run(tuple(digests), features, config)
     for _ in range(6):

@@ -5,6 +5,7 @@ import os
 import sqlite3
 import tempfile
 import zipfile
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -257,6 +258,16 @@ def test_the_model_is_full_before_and_clean_after(eraser, samples, places, digit
     searched = {s.place: s for s in after.searched}
     assert searched["model"].items > 500
     assert searched["modules"].items > 50
+
+
+def test_what_planning_keeps_goes_with_the_samples(eraser, samples, needles):
+    fork = eraser.fork()
+    fork.prepare_plans()
+    desk = fork.model_.desk
+    fork.forget(samples.ids[IDS])
+    assert scan(needles, (), registries_of(fork)).clean
+    fork.model_ = replace(fork.model_, desk=desk)
+    assert kinds(scan(needles, (), registries_of(fork))) == {"feature"}
 
 
 @pytest.mark.slow
