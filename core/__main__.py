@@ -229,7 +229,8 @@ def request(args: argparse.Namespace, bar: Bar):
     from core.selection import select
 
     data = load_data(args)
-    count = args.count if args.count or args.ids or args.subject or args.label else 1
+    named = (args.ids, args.subject, args.label, args.count)
+    count = 1 if all(value is None for value in named) else args.count
     ids = select(data.train, args.ids, args.subject, args.label, count, args.seed)
     return data, fitted(args, data, bar).fork(), ids
 

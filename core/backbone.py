@@ -215,7 +215,7 @@ def _fingerprint(backbone: Backbone) -> str:
 def load_backbone(spec: BackboneSpec | str = "embedded", device: torch.device | str = "cpu") -> Backbone:
     """Load and freeze a backbone; loading the same one again in a process returns the same object.
 
-    Raises BackboneError when weights are missing or altered, or a timm name is unknown or not to be had.
+    Raises BackboneError when weights are missing or altered, a timm name is unknown or not to be had, or the device is not here.
     """
     spec = BackboneSpec(spec) if isinstance(spec, str) else spec
     if spec.random is not None:
@@ -224,7 +224,11 @@ def load_backbone(spec: BackboneSpec | str = "embedded", device: torch.device | 
         backbone = _embedded(spec)
     else:
         backbone = _hub(spec)
-    return backbone.to(device=torch.device(device), memory_format=torch.channels_last)
+    try:
+        return backbone.to(device=torch.device(device), memory_format=torch.channels_last)
+    except (RuntimeError, AssertionError) as error:  # no such device, no driver, or a build of PyTorch without it
+        reason = str(error).strip().splitlines()[0][:200]
+        raise BackboneError(f"device {str(device)!r} cannot be used here ({reason}). Use 'cpu', or leave the device out.") from error
 
 
 def _random(spec: BackboneSpec) -> Backbone:

@@ -6,6 +6,7 @@ import functools
 import importlib.metadata
 import os
 import platform
+import threading
 from contextlib import contextmanager
 
 import torch
@@ -63,15 +64,30 @@ def default_device() -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
+_lock = threading.Lock()
+_inside = 0  # blocks of `reproducible` that are open, in whichever threads
+_outside: tuple[int, bool, bool] = (THREADS, False, False)  # what the last of them restores
+
+
 @contextmanager
 def reproducible():
-    """Pin one thread and deterministic algorithms for the calling thread's work; restore both afterwards."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    torch.set_num_threads(THREADS)
-    torch.use_deterministic_algorithms(True)
+    """Pin one thread and deterministic algorithms for the calling thread's work; restore both when no thread needs them any more.
+
+    PyTorch keeps these settings for the whole process: restored by one thread, they would change under another one's training.
+    """
+    global _inside, _outside
+    with _lock:
+        if not _inside:
+            warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
+            _outside = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled(), warn_only
+        _inside += 1
+        torch.set_num_threads(THREADS)
+        torch.use_deterministic_algorithms(True)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic, warn_only=warn_only)
+        with _lock:
+            _inside -= 1
+            if not _inside:
+                torch.set_num_threads(_outside[0])
+                torch.use_deterministic_algorithms(_outside[1], warn_only=_outside[2])

@@ -260,7 +260,7 @@ class LMEraser:
         copy = LMEraser(self.config, self._backbone, OverlayStore(self._store), self._executor)
         copy._prepare()
         copy._derived, copy._public, copy._answers = self._derived.fork(), self._public, self._answers.fork()
-        copy._full_seconds = self._full_seconds
+        copy._full = self._full
         copy.model_, copy.outcome_ = model, self.outcome_
         return copy
 
@@ -268,7 +268,7 @@ class LMEraser:
         """Fit the same configuration from scratch on what remains, with an empty store; return the new model and what it took."""
         fresh = LMEraser(self.config, self._backbone, MemoryStore(), self._executor)
         fresh.fit(self._fitted().samples, progress=progress, cancel=cancel)
-        self._full_seconds = fresh.outcome_.seconds.total
+        self._full = fresh.outcome_
         return fresh, fresh.outcome_
 
     def expected_seconds(self, sizes) -> float:
@@ -335,7 +335,7 @@ class LMEraser:
         self._public = self._derived.fresh()
         self._answers = ClusterCache()
         self._swap = threading.RLock()  # a plan reads what a finishing request deletes
-        self._full_seconds: float | None = None
+        self._full: Outcome | None = None  # of the full training that was measured last
         self._solution: tuple[GlobalHead, tuple] | None = None
 
     def _partition(self, samples: Samples, rows: np.ndarray | None = None) -> tuple[Partition, tuple[str, ...]]:
@@ -421,7 +421,7 @@ class LMEraser:
             samples=len(samples),
         )
         if kind == "fit" and not reused:
-            self._full_seconds = self.outcome_.seconds.total
+            self._full = self.outcome_
         return self.outcome_
 
     def _known_states(self, keys, old: Model | None) -> dict[str, ClusterState]:
@@ -502,8 +502,8 @@ class LMEraser:
         return forecast(self._fitted().states.values(), passes, self._executor.workers)
 
     def _predict_full(self, sizes) -> float:
-        if self._full_seconds is not None:
-            return self._full_seconds
+        if self._full is not None and self._full.samples:
+            return self._full.seconds.total * float(np.sum(sizes)) / self._full.samples
         return self._predict_training(sizes).seconds + float(np.sum(sizes)) * self._derived.seconds_per_image
 
 

@@ -135,7 +135,8 @@ def read_receipts(content: str | bytes) -> ReceiptFile:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise DataError(f"The file is not JSON ({str(error)[:80]}). Give a file as it was handed out.") from error
+        reason = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:80]
+        raise DataError(f"The file is not JSON ({reason}). Give a file as it was handed out.") from error
     if not isinstance(found, (list, dict)) or not found:
         raise DataError("The file holds no receipt. Give one receipt, or the list of all, as it was handed out.")
     entries = found if isinstance(found, list) else [found]

@@ -22,6 +22,10 @@ def select(
     from all samples or from those of the subject and label. Raises InputError naming what is not there.
     """
     if ids is not None:
+        if not (subject is None and label is None and count is None):
+            raise InputError("ids name the samples already; leave subject, label and count out, or the ids.")
+        if not ids.replace(",", "").strip():
+            raise InputError("0 ids were given; name at least one, or give a subject, a label or a count.")
         return tuple(_complete(samples, part.strip()) for part in ids.split(",") if part.strip())
     rows = np.arange(len(samples))
     if subject is not None:
@@ -33,6 +37,8 @@ def select(
     if count is not None:
         if not 1 <= count <= len(rows):
             raise InputError(f"count is {count}, but {len(rows)} samples fit; give 1 to {len(rows)}.")
+        if seed < 0:
+            raise InputError(f"seed is {seed}; give a whole number of at least 0.")
         rows = np.sort(np.random.default_rng(seed).choice(rows, count, replace=False))
     elif subject is None and label is None:
         raise InputError("Nothing says what to forget; give ids, a subject, a label or a count.")

@@ -139,6 +139,8 @@ class Samples:
 
 def _check_images(images) -> np.ndarray:
     images = np.asarray(images)
+    if images.ndim == 3 and images.shape[2] == 3:
+        raise InputError(f"images has shape {images.shape}, that of one RGB image; give a list of images: {(1, *images.shape)}.")
     if images.ndim == 3:
         images = np.repeat(images[..., None], 3, axis=3)
     if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:

@@ -69,6 +69,8 @@ def verify_model(recorder: Recorder, workspace: Workspace | None = None) -> dict
 def check_replay(recorder: Recorder, request: int) -> None:
     """Raise InputError unless this is the last request, the only one whose samples are all still there."""
     last = max((e.request for e in recorder.ledger.events() if e.state == "committed"), default=0)
+    if not 1 <= request <= last:
+        raise InputError(f"Request {request} is not in the ledger, which has {last} of them. Give the last one's number.")
     if request != last:
         raise InputError(
             f"Request {request} cannot be replayed: the samples that remained after it were partly forgotten since, which is the "

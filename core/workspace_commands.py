@@ -45,8 +45,7 @@ def fit_workspace(args: Namespace, name: str, samples: Samples, config: EraserCo
 def forget_in_workspace(args: Namespace, progress: ProgressCallback) -> dict:
     """Carry out one request on a workspace's own samples and return its plan and receipt."""
     with Workspace.open(args.workspace, LocalExecutor(args.workers), args.wait, progress) as workspace:
-        count = args.count if args.count or args.ids or args.subject or args.label else 1
-        ids = select(workspace.eraser.samples_, args.ids, args.subject, args.label, count, args.seed)
+        ids = select(workspace.eraser.samples_, args.ids, args.subject, args.label, args.count, args.seed)
         plan = workspace.eraser.plan(ids)
         receipt = workspace.forget(plan, progress)
         return {"workspace": str(args.workspace), "n": len(ids), "plan": plan.summary(), "receipt": receipt.to_json()}
@@ -64,7 +63,7 @@ def scan_workspace(args: Namespace, progress: ProgressCallback) -> dict:
     """
     with Workspace.open(args.workspace, LocalExecutor(args.workers), args.wait, progress) as workspace:
         request = None
-        if args.count or args.ids or args.subject or args.label:
+        if any(value is not None for value in (args.count, args.ids, args.subject, args.label)):
             samples = workspace.eraser.samples_
             ids = select(samples, args.ids, args.subject, args.label, args.count, args.seed)
             needles = Needles.of(workspace.eraser, ids, places_of(workspace.about.name, samples))

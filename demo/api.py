@@ -42,6 +42,9 @@ class Api:
 
     def images(self, session: str, first: int = 0, count: int = 100) -> list[dict[str, Any]]:
         """List images still in the model from row `first` on: row, class and cluster of each."""
+        for name, value in (("first", first), ("count", count)):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise InputError(texts.BAD_NUMBER.format(name, str(value)[:40], "a whole number"))
         page = self._page(session)
         home = page.lab.homes(self._visitor(session))
         labels, classes = page.lab.samples.labels, page.lab.samples.classes
@@ -84,6 +87,8 @@ class Api:
 
 def _checked(rows: list[int], lab: Lab) -> list[int]:
     n = len(lab.samples)
+    if not isinstance(rows, list):
+        raise InputError(texts.BAD_ROWS.format(str(rows)[:40], n - 1))
     if len(rows) > n:
         raise InputError(texts.TOO_MANY_ROWS.format(len(rows), n))
     wrong = [r for r in rows if isinstance(r, bool) or not isinstance(r, int) or not 0 <= r < n]
@@ -99,7 +104,7 @@ def publish(api: Api) -> None:
         return _worded(api.open, dataset, preset)
 
     def list_images(session: str, first: int = 0, count: int = 100) -> list[dict]:
-        return _worded(api.images, session, int(first), int(count))
+        return _worded(api.images, session, first, count)
 
     def plan(session: str, rows: list[int]) -> dict:
         return _worded(api.plan, session, rows)

@@ -142,7 +142,7 @@ class Handlers:
         wanted = set(rows)
         gone = wanted & set(visitor.gone)
         if gone:
-            gr.Info(texts.GONE_NUMBERS.format(len(gone)))
+            gr.Info(texts.gone_numbers(len(gone)))
         return self.reselected(visitor, sorted(wanted - gone))
 
     def reselected(self, visitor: Visitor, rows: list[int]) -> Updates:
@@ -175,6 +175,9 @@ class Handlers:
 
     async def forget(self, token: str | None) -> AsyncIterator[Updates]:
         """Carry out the plan that is shown, with progress; the page returns to rest whatever happens."""
+        known = self.lab.find(token)
+        if known is not None and known.job:  # a second click on the same button
+            return
         visitor = self._free(token)
         if visitor.plan is None and visitor.selection:
             yield self.reselected(visitor, list(visitor.selection))
@@ -397,8 +400,10 @@ class Handlers:
         return markup.work(texts.WORKING, note, share, cells)
 
     def _done(self, request: Request) -> str:
-        taken, full = request.outcome.seconds.total, self._full_seconds(request)
-        return markup.done(texts.headline(len(request.rows), taken, full), texts.untouched(*request.untouched), texts.SEE_RESULT)
+        taken, full = request.outcome.seconds.total, request.full_seconds(self.lab.measured)
+        return markup.done(
+            texts.headline(len(request.rows), taken, full, request.full is not None), texts.untouched(*request.untouched), texts.SEE_RESULT
+        )
 
     def _rested(self, visitor: Visitor, error: Exception) -> Updates:
         self.lab.find(visitor.token)  # a kept model may have changed meanwhile
@@ -437,17 +442,12 @@ class Handlers:
         shown = [*(part.show(visitor) for part in parts), odds.show(self.lab, visitor)]
         return {name: value for part in shown for name, value in part.items()}
 
-    def _full_seconds(self, request: Request) -> float | None:
-        if request.full:
-            return request.full.outcome.seconds.total
-        return self.lab.measured.seconds if self.lab.measured else None
-
     def _result(self, visitor: Visitor, request: Request | None) -> Updates:
         report = {"report": gr.update(visible=request is not None, interactive=True), "report_file": None}
         if request is None:
             nothing = {"times": gr.update(visible=False), "changes": gr.update(visible=False)}
             return {"result": markup.empty(texts.EMPTY_RESULT), **nothing, **report}
-        taken, full = request.outcome.seconds.total, self._full_seconds(request)
+        taken, full = request.outcome.seconds.total, request.full_seconds(self.lab.measured)
         names = [c for c in self.lab.samples.classes if c in request.after.per_class and request.after.per_class[c].n]
         changes = [100 * (request.after.per_class[c].accuracy - request.before.per_class[c].accuracy) for c in names]
         return {
@@ -465,7 +465,7 @@ class Handlers:
         notes = [texts.untouched(*request.untouched)]
         if request.full:
             notes.append(texts.passes(request.outcome.sample_passes, request.full.outcome.sample_passes))
-        headline = texts.headline(len(request.rows), taken, full)
+        headline = texts.headline(len(request.rows), taken, full, request.full is not None)
         spoken_result = texts.result_summary(spoken, taken, full)
         return markup.result(headline, cards, notes, self._badge(request), spoken_result) + self._downloads(visitor, request)
 
@@ -477,7 +477,7 @@ class Handlers:
         if request.full:
             return texts.measured(request.full.outcome.seconds.total, "", True)
         m = self.lab.measured
-        return texts.measured(m.seconds, m.day, m.here) if m else texts.NOT_MEASURED
+        return texts.judged(m.seconds, m.day, m.here, m.samples, request.outcome.samples) if m else texts.NOT_MEASURED
 
     def _proof(self, request: Request | None) -> str:
         if request is None:

@@ -1,4 +1,6 @@
-"""A queue of long computations that share the machine: one runs at a time, in the order of arrival.
+"""Two queues of long computations that share the machine: requests, and studies, which nobody's request should wait for.
+
+In either queue one job runs at a time, in the order of arrival.
 
 A job is any function of (progress, cancel). Events reach an async handler as they happen; nothing here knows what is computed.
 """
@@ -39,7 +41,8 @@ class Finished:
 class Job:
     """One computation, waiting or running."""
 
-    def __init__(self):
+    def __init__(self, study: bool = False):
+        self.study = study
         self.cancel = threading.Event()
         self.events: asyncio.Queue = asyncio.Queue()
         self.started = False
@@ -50,28 +53,30 @@ class Job:
 
 
 class Jobs:
-    """The queue. `limit` is the most jobs that may wait or run at once."""
+    """The queues. `limit` is the most jobs that may wait or run at once."""
 
     def __init__(self, limit: int = 20):
         self.limit = limit
         self._jobs: list[Job] = []
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="lmeraser-job")
+        self._requests = ThreadPoolExecutor(1, thread_name_prefix="lmeraser-job")
+        self._studies = ThreadPoolExecutor(1, thread_name_prefix="lmeraser-study")
 
-    def submit(self, work: Work) -> Job:
+    def submit(self, work: Work, study: bool = False) -> Job:
         """Queue the work, to be called from a running event loop; raises QueueFullError."""
-        job, loop = Job(), asyncio.get_running_loop()
+        job, loop = Job(study), asyncio.get_running_loop()
         with self._lock:
             if len(self._jobs) >= self.limit:
                 raise QueueFullError(f"{len(self._jobs)} requests are already waiting, the most this machine takes. Try again in a minute.")
             self._jobs.append(job)
-        self._pool.submit(self._run, job, work, lambda event: loop.call_soon_threadsafe(job.events.put_nowait, event))
+        pool = self._studies if study else self._requests
+        pool.submit(self._run, job, work, lambda event: loop.call_soon_threadsafe(job.events.put_nowait, event))
         return job
 
     def ahead(self, job: Job) -> int:
-        """Return how many jobs come before this one."""
+        """Return how many jobs of the same queue come before this one."""
         with self._lock:
-            return self._jobs.index(job) if job in self._jobs else 0
+            return sum(other.study == job.study for other in self._jobs[: self._jobs.index(job)]) if job in self._jobs else 0
 
     async def follow(self, job: Job) -> AsyncIterator[Waiting | Progress | Finished]:
         """Yield what happens to the job until it is over, then raise its error, if any. Leaving early cancels it."""

@@ -27,7 +27,7 @@ class Leftovers:
         visitor, request = begin(self.lab, token)
         yield {"residue_run": gr.update(interactive=False), "residue_note": markup.running(texts.RESIDUE_SEARCHING, None)}
         try:
-            async for event in study(self.jobs, visitor, lambda send, cancel: self._scan(visitor)):
+            async for event in study(self.jobs, visitor, lambda send, cancel: self._scan(visitor), among_requests=True):
                 if isinstance(event, Finished):
                     visitor.amend(request, residue=event.result)
                 elif isinstance(event, Waiting) and event.ahead:

@@ -67,8 +67,12 @@ def _whole(query: Mapping[str, str], name: str, least: int, most: int) -> int:
 
 
 def _drawn(text: str) -> int:
-    found = re.fullmatch(r"random-(\d{1,9})", text)
-    return int(found[1]) if found else 0
+    if not text.startswith("random-"):
+        return 0
+    found = re.fullmatch(r"random-([1-9]\d{0,8})", text)
+    if not found:
+        raise InputError(texts.BAD_LINK.format("select", text[:40], "random- and a whole number of at least 1"))
+    return int(found[1])
 
 
 def _rows(text: str, n: int) -> list[int]:

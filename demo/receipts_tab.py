@@ -99,7 +99,7 @@ class ReceiptsTab:
         if not receipts:
             return markup.empty(texts.EMPTY_LEDGER)
         taken = sum(r.seconds["total"] for r in receipts)
-        full = self.page._full_seconds(visitor.requests[-1]) if visitor.requests else None
+        full = visitor.requests[-1].full_seconds(self.page.lab.measured) if visitor.requests else None
         total = texts.ledger_total(len(receipts), sum(len(r.commitments) for r in receipts), taken, full)
         return markup.note(f"{total} {texts.withdrawn(visitor.records.withdrawn())}".strip()) + receipts_markup.ledger(receipts)
 

@@ -99,12 +99,16 @@ def _accuracy(request: Request) -> str:
 
 def _time(request: Request, measured: Measurement | None) -> str:
     taken = request.outcome.seconds.total
-    full = request.full.outcome.seconds.total if request.full else measured.seconds if measured else None
-    here = request.full is not None or bool(measured and measured.here)
-    badge = texts.measured(full, measured.day if measured else "", here) if full else texts.NOT_MEASURED
+    full = request.full_seconds(measured)
+    if request.full:
+        badge = texts.measured(full, "", True)
+    elif measured:
+        badge = texts.judged(measured.seconds, measured.day, measured.here, measured.samples, request.outcome.samples)
+    else:
+        badge = texts.NOT_MEASURED
     chart = figure(charts.times(taken, full), texts.CHART_TIME) if full else ""
     passes = paragraph(texts.passes(request.outcome.sample_passes, request.full.outcome.sample_passes)) if request.full else ""
-    return paragraph(texts.headline(len(request.rows), taken, full)) + chart + passes + paragraph(badge, "badge")
+    return paragraph(texts.headline(len(request.rows), taken, full, request.full is not None)) + chart + passes + paragraph(badge, "badge")
 
 
 def _proof(request: Request) -> str:

@@ -16,9 +16,13 @@ def parse_numbers(text: str, n: int) -> list[int]:
         if not part:
             continue
         found = re.fullmatch(r"(\d{1,9})(?:-(\d{1,9}))?", part)
-        first, last = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
-        if not first <= last < n:
+        if not found:
             raise InputError(texts.BAD_NUMBERS.format(part[:40], n - 1))
+        first, last = int(found[1]), int(found[2] or found[1])
+        if first > last:
+            raise InputError(texts.BAD_ORDER.format(part[:40]))
+        if last >= n:
+            raise InputError(texts.BAD_RANGE.format(part[:40], n - 1))
         rows.update(range(first, last + 1))
     return sorted(rows)
 

@@ -46,8 +46,8 @@ def _parsed(text: str) -> dict[str, Any]:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise InputError(texts.FILE_JSON.format(_shown(text[:20]))) from error
-    if not isinstance(content, dict):
-        raise InputError(texts.FILE_JSON.format(_shown(text[:20])))
+    if not isinstance(content, dict) or "format" not in content:
+        raise InputError(texts.FILE_OTHER)
     return content
 
 

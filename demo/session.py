@@ -94,6 +94,10 @@ class Measurement:
     samples: int
     here: bool = True  # measured in this session, not read from the cache
 
+    def judged(self, samples: int) -> float:
+        """Return the seconds that retraining so many samples should take."""
+        return self.seconds * samples / self.samples if self.samples else 0.0
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -151,6 +155,12 @@ class Request:
     compared_at: str = ""  # when, for people
     audit: dict[str, Any] | None = None  # record of core.audit
     residue: dict[str, Any] | None = None  # record of core.residue
+
+    def full_seconds(self, measured: Measurement | None) -> float | None:
+        """Return what full retraining on what remains takes: measured for this request, else judged by the one that was; None without."""
+        if self.full:
+            return self.full.outcome.seconds.total
+        return measured.judged(self.outcome.samples) if measured else None
 
     def bare(self) -> Request:
         """Return the request without what shows traces of the forgotten images themselves."""

@@ -24,9 +24,12 @@ def begin(lab: Lab, token: str | None) -> tuple[Visitor, Request]:
     return visitor, visitor.requests[-1]
 
 
-async def study(jobs: Jobs, visitor: Visitor, work: Work) -> AsyncIterator[Any]:
-    """Run work in the visitor's slot for studies; yield its events; raises what it raises."""
-    visitor.study = job = jobs.submit(work)
+async def study(jobs: Jobs, visitor: Visitor, work: Work, among_requests: bool = False) -> AsyncIterator[Any]:
+    """Run work in the visitor's slot for studies; yield its events; raises what it raises.
+
+    It waits for other studies and for no request, unless `among_requests`: for work that reads the visitor's own model.
+    """
+    visitor.study = job = jobs.submit(work, study=not among_requests)
     try:
         async for event in jobs.follow(job):
             yield event

@@ -74,6 +74,7 @@ BAD_LINK = "This link says {}={}, which is not {}. It was left out."
 LINK_TOO_LONG = "This selection is too long for a link ({:,} characters, at most {:,}). Save it as a file instead."
 NONE_LIKE_IT = "There are no other images left to add."
 FILE_JSON = "This file is no selection: it begins with {} instead of JSON. Open a file that “Save” made."
+FILE_OTHER = "This file is no saved selection. Open a file that “Save” made."
 FILE_FORMAT = "This file says format {} version {}; this page reads {} version {}. Open a file that “Save” made."
 FILE_DATASET = "This selection was made on data set {}, but this page shows {!r}. Choose that data set above, then open the file."
 FILE_DATA = "This selection counts other images than this page: {!r} with {:,} images is not the same set. Save it anew here."
@@ -179,7 +180,9 @@ NOTHING_FORGOTTEN = "Forget something first, then run full retraining to compare
 BUSY = "A request of yours is already running. Wait for it, or cancel it."
 FIT_FAILED = "The model could not be trained: {}"
 BAD_NUMBERS = "“{}” is not a number or a range. Write numbers from 0 to {:,}, such as 3, 17, 200-240."
-GONE_NUMBERS = "{} of these pictures are already forgotten and were left out."
+BAD_ROWS = "rows is {}; give a list of numbers from 0 to {:,}."
+BAD_RANGE = "“{}” is not among the numbers from 0 to {:,}. Choose smaller ones."
+BAD_ORDER = "“{}” runs backwards. Write the smaller number first."
 STAGES = {
     "map": "Placing every picture on the map, once",
     "turn": "Another data set is being trained first",
@@ -193,8 +196,17 @@ HOW_STEPS = (
     ("A public model, frozen", "It was trained on public pictures only. It never changes, so it holds nothing private."),
     ("Private pictures, in clusters", "Pictures that look alike to the public model are put together."),
     ("One prompt per cluster", "Each cluster tunes a small prompt and a classifier of its own, from its own pictures alone."),
-    ("Forget", "Delete the pictures. Retrain the clusters that held them. All others stay as they are, bit for bit."),
+    (
+        "Forget",
+        "Delete the pictures. Retrain the clusters that held them, or that they helped to shape. All others stay as they are, bit for bit. "
+        "What all pictures add up to in common is a sum, and they are subtracted from it.",
+    ),
 )
+
+
+def gone_numbers(n: int) -> str:
+    """Return that some of the pictures asked for cannot be selected any more."""
+    return f"{count(n, 'picture')} of these {'is' if n == 1 else 'are'} already forgotten and {'was' if n == 1 else 'were'} left out."
 
 
 def count(n: int, one: str, many: str | None = None) -> str:
@@ -231,7 +243,9 @@ def plan(s: dict) -> str:
     share = f"{s['samples_to_retrain']:,} of {s['samples_total']:,} samples"
     verb, stay = "retrains" if s["clusters_retrained"] == 1 else "retrain", s["clusters_untouched"]
     prompts = f"{count(s['clusters_retrained'], 'prompt')} {verb} ({share})"
-    return f"{where}{shaped} {prompts}, {stay:,} {'stays' if stay == 1 else 'stay'} untouched."
+    gone = total - stay - s["clusters_retrained"]
+    dissolved = f", {gone:,} {'dissolves' if gone == 1 else 'dissolve'}" if gone > 0 else ""
+    return f"{where}{shaped} {prompts}{dissolved}, {stay:,} {'stays' if stay == 1 else 'stay'} untouched."
 
 
 def plan_time(s: dict) -> str:
@@ -287,6 +301,13 @@ def measured(value: float, day: str, here: bool) -> str:
     return f"Full retraining {seconds(value)}, measured on this machine {'in this session' if here else 'on ' + day}"
 
 
+def judged(value: float, day: str, here: bool, images: int, remain: int) -> str:
+    """Return the badge of a time that was judged by another full retraining."""
+    when = "in this session" if here else "on " + day
+    scaled = "" if images == remain else f"; judged for the {remain:,} that remain"
+    return f"Full retraining of {count(images, 'image')} {seconds(value)}, measured on this machine {when}{scaled}"
+
+
 NOT_MEASURED = "Full retraining not measured here yet"
 
 
@@ -305,10 +326,11 @@ def waiting(ahead: int) -> str:
     return "Your turn is next" if ahead <= 1 else f"{ahead:,} requests are ahead of yours"
 
 
-def headline(images: int, taken: float, full: float | None) -> str:
-    """Return the result in one sentence."""
+def headline(images: int, taken: float, full: float | None, measured: bool) -> str:
+    """Return the result in one sentence; `full` is the time of full retraining on what remains, measured or judged."""
     gone = f"{count(images, 'image')} forgotten in {seconds(taken)}."
-    return gone if not full else f"{gone} Full retraining takes {seconds(full)}: {ratio(full / max(taken, 1e-9))} as long."
+    about = "takes" if measured else "would take about"
+    return gone if not full else f"{gone} Full retraining {about} {seconds(full)}: {ratio(full / max(taken, 1e-9))} as long."
 
 
 def ratio(x: float) -> str:
@@ -330,6 +352,8 @@ def passes(request: int, full: int) -> str:
 
 def untouched(same: int, total: int) -> str:
     """Return whether untouched clusters kept their bytes."""
+    if not total:
+        return "No cluster was left untouched."
     if same == total:
         return f"All {count(total, 'untouched cluster')} kept every byte."
     return f"{total - same:,} of {count(total, 'untouched cluster')} changed. This must not happen."
@@ -568,7 +592,7 @@ EMPTY_REACH = "Select pictures on the map to see which clusters they touch under
 REACHES = {
     "adaptive": ("Clustered by likeness", "your request, with this model's clusters"),
     "random": ("Random shards", "your request, with equally many random shards"),
-    "spread": ("Worst case", "as many pictures, spread over all of this model's clusters"),
+    "spread": ("Worst case", "as many pictures, spread over as many of this model's clusters as there are"),
 }
 
 RUN_AUDIT = "Run the membership test"
@@ -705,7 +729,7 @@ def reach_verdict(found) -> str:
         return "One picture touches one shard in either case, or a few clusters if it helped to shape them. Select several that look alike."
     mine, theirs = len(found.adaptive.touched), len(found.random.touched)
     if mine < theirs:
-        return "Pictures that look alike share clusters, so fewer retrain than at random. Spread over all clusters, the saving is gone."
+        return "Pictures that look alike share clusters, so fewer retrain than at random. The wider a request is spread, the less is saved."
     return "These pictures are spread out or helped to shape the clusters, so likeness saves nothing over random shards here."
 
 

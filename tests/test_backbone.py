@@ -108,6 +108,11 @@ def test_the_embedded_backbone_gives_whitened_features(digits):
     assert embedded.public_prototypes().shape == (256, 768)
 
 
+def test_a_device_that_is_not_here_is_named():
+    with pytest.raises(BackboneError, match="device 'nonsense' cannot be used here"):
+        load_backbone("embedded", "nonsense")
+
+
 def test_unknown_and_unreachable_names_say_what_works_offline(monkeypatch):
     with pytest.raises(BackboneError, match="knows no model"):
         load_backbone("no_such_model")

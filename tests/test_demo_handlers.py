@@ -14,7 +14,7 @@ from core.errors import InputError, NotFittedError
 from demo.api import Api
 from demo.build import build_demo
 from demo.handlers import Handlers
-from demo.jobs import Jobs
+from demo.jobs import Job, Jobs
 from demo.limits import TooOftenError
 from demo.rows import parse_numbers, ranges
 from demo.session import Lab
@@ -138,10 +138,37 @@ def test_the_keyboard_cannot_select_what_is_gone(lab, handlers, monkeypatch):
     assert handlers.choose(visitor.token, [], None, "3-4")["map"]["value"] == [4]
 
 
-@pytest.mark.parametrize("text", ["x", "60", "4-2", "-1", "1.5", "9" * 30, "<script>"])
-def test_numbers_that_are_none_are_named(text):
-    with pytest.raises(InputError, match="is not a number or a range"):
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        *((text, "is not a number or a range") for text in ("x", "-1", "1.5", "9" * 30, "<script>")),
+        ("60", "is not among the numbers from 0 to 59"),
+        ("3-60", "is not among the numbers from 0 to 59"),
+        ("4-2", "runs backwards"),
+    ],
+)
+def test_numbers_that_are_none_are_named(text, words):
+    with pytest.raises(InputError, match=words):
         parse_numbers(text, 60)
+
+
+def test_a_second_press_of_forget_is_ignored(lab, handlers):
+    visitor = lab.enter()
+    handlers.select(visitor.token, [3])
+    visitor.job = Job()
+    assert last(handlers.forget(visitor.token)) == [{}]
+    assert not visitor.requests
+
+
+def test_full_retraining_is_judged_for_what_remains(lab, handlers):
+    visitor = lab.enter()
+    handlers.select(visitor.token, list(range(30)))
+    last(handlers.forget(visitor.token))
+    request = visitor.requests[-1]
+    assert request.full_seconds(lab.measured) == pytest.approx(lab.measured.seconds / 2)
+    handlers.select(visitor.token, list(range(30, 60)))
+    last(handlers.forget(visitor.token))
+    assert visitor.requests[-1].full_seconds(lab.measured) == 0
 
 
 def test_numbers_are_read_generously():

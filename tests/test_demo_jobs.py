@@ -51,6 +51,23 @@ def test_a_second_job_waits_and_says_how_many_are_ahead():
     assert result == 2
 
 
+def test_no_request_waits_for_a_study():
+    gate = threading.Event()
+
+    async def main():
+        jobs = Jobs()
+        study, request = jobs.submit(lambda p, c: gate.wait(10), study=True), jobs.submit(lambda p, c: 2)
+        assert jobs.ahead(request) == 0
+        result = (await events_of(jobs, request))[-1].result
+        waiting = jobs.submit(lambda p, c: 3, study=True)
+        assert jobs.ahead(waiting) == 1
+        gate.set()
+        await events_of(jobs, study)
+        return result, (await events_of(jobs, waiting))[-1].result
+
+    assert run(main()) == (2, 3)
+
+
 def test_a_cancelled_job_stops_and_one_that_waits_never_begins():
     began = []
 

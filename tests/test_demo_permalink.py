@@ -31,9 +31,10 @@ def test_random_images_follow_from_count_and_seed():
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"select": "3-999"}, "“3-999” is not a number or a range"),
+        ({"select": "3-999"}, "“3-999” is not among the numbers"),
         ({"select": "random-99"}, "count is 99"),
-        ({"select": "random-x"}, None),
+        ({"select": "random-x"}, "select=random-x, which is not random- and a whole number"),
+        ({"select": "random-0"}, "select=random-0"),
         ({"seed": "-1"}, "seed=-1, which is not a whole number from 0"),
         ({"seed": "9" * 10}, "seed=9999999999"),
         ({"seed": "²"}, "seed=²"),

@@ -161,7 +161,9 @@ def test_full_retraining_is_measured_and_equal(eraser):
     assert control.root_ == eraser.root_
     assert not outcome.reused
     assert outcome.seconds.total > 0
-    assert eraser.plan(eraser.samples_.ids[:1]).predicted_full_seconds == outcome.seconds.total
+    n = len(eraser.samples_)
+    assert eraser.plan(eraser.samples_.ids[:1]).predicted_full_seconds == pytest.approx(outcome.seconds.total * (n - 1) / n)
+    assert eraser.plan(eraser.samples_.ids).predicted_full_seconds == 0
 
 
 def test_training_does_not_depend_on_global_randomness(samples, backbone, config):

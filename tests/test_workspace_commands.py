@@ -44,7 +44,11 @@ def test_errors_are_said_in_a_sentence(run, tmp_path):
     assert run("fit")[0] == 0
     assert "workspace already" in run("fit")[2]
     assert "There is no receipt 4" in run("ledger", "--receipt", "4")[2]
-    assert "Request 3 cannot be replayed" in run("verify", "--replay", "3")[2]
+    for words, given in (("Nothing says what to forget", ()), ("count is 0", ("--count", "0")), ("0 ids", ("--ids", ""))):
+        status, _, said = run("forget", *given)
+        assert status == 2
+        assert words in said
+    assert "Request 3 is not in the ledger" in run("verify", "--replay", "3")[2]
     part = next((tmp_path / "w" / "samples").iterdir())
     part.write_bytes(part.read_bytes()[:-1])
     status, report, _ = run("verify")
