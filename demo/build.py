@@ -80,7 +80,9 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     chosen = [visitor, parts["classes"], parts["subject"], parts["numbers"]]
     pick(parts["choose"].click, handlers.choose, chosen)
     pick(parts["numbers"].submit, handlers.choose, chosen)
-    on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
+    forgotten = on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
+    shown_later = [parts["map"], parts["odds"]]
+    _on(forgotten.success, handlers.recolor, [visitor], shown_later, parts, concurrency_limit=None, trigger_mode="multiple")
     for tab in ("result", "proof"):
         on(parts[f"full_{tab}"].click, handlers.full, [visitor], concurrency_limit=None)
     on(parts["check"].click, handlers.receipts.check, [visitor], concurrency_limit=None)

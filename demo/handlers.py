@@ -196,8 +196,6 @@ class Handlers:
                     yield {"plan": self._working(visitor, event)}
             visitor.job = None
             yield (await asyncio.to_thread(self._everything, visitor)) | {"plan": self._done(visitor.requests[-1])}
-            async for updates in self._recolored(visitor):
-                yield updates
         except Exception as error:  # whatever it was, the page comes to rest first
             visitor.job = None
             yield self._rested(visitor, error)
@@ -231,8 +229,14 @@ class Handlers:
             holder.correct, holder.correct_root = self.lab.engine.correct(visitor.eraser), root
         return holder.correct
 
-    async def _recolored(self, visitor: Visitor) -> AsyncIterator[Updates]:
-        """Bring the map's right-or-wrong colors and the probability card up to date, after the result is already on the page."""
+    async def recolor(self, token: str | None) -> AsyncIterator[Updates]:
+        """Bring the map's right-or-wrong colors and the probability card up to date, after the result is already on the page.
+
+        An event of its own: when one ends, Gradio shows its last state once more, and by then a visitor may have selected anew.
+        """
+        visitor = self.lab.find(token)
+        if visitor is None or visitor.eraser is None or visitor.job or not visitor.requests:
+            return
         try:
             job = self.jobs.submit(lambda send, cancel: self._asked_again(visitor))
         except QueueFullError:  # the request is done; only these wait for the next one

@@ -23,6 +23,7 @@ def forgotten(lab, handlers, *requests):
     for rows in requests:
         handlers.select(visitor.token, list(rows))
         last(handlers.forget(visitor.token))
+    last(handlers.recolor(visitor.token))
     return visitor
 
 

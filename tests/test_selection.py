@@ -23,7 +23,17 @@ def test_by_label_subject_both_count_and_ids(people):
 
 @pytest.mark.parametrize(
     "wish",
-    [{}, {"label": "cow"}, {"subject": "zoe"}, {"count": 0}, {"count": 7}, {"ids": "zz"}, {"ids": ""}, {"ids": "0", "count": 1}, {"count": 1, "seed": -1}],
+    [
+        {},
+        {"label": "cow"},
+        {"subject": "zoe"},
+        {"count": 0},
+        {"count": 7},
+        {"ids": "zz"},
+        {"ids": ""},
+        {"ids": "0", "count": 1},
+        {"count": 1, "seed": -1},
+    ],
 )
 def test_wishes_that_name_nothing_are_refused(people, wish):
     with pytest.raises(InputError):
