@@ -45,14 +45,14 @@ WATCH = """
 READY_MS = "() => performance.now()"
 
 
-def measure(page: Page, url: str, fit_ms: int = 600_000) -> dict[str, dict[str, float]]:
+def measure(page: Page, url: str, fit_ms: int = 600_000, forget: bool = True) -> dict[str, dict[str, float]]:
     """Return median, smallest and largest milliseconds of each wait; the model behind the URL may still be fitting."""
     page.goto(url)
     page.wait_for_selector(".lm-status.lm-ready", timeout=fit_ms)
     ready = [_map_ready(page, url) for _ in range(3)]
     page.wait_for_selector(".lm-status.lm-ready", timeout=fit_ms)
     page.evaluate(WATCH)
-    acts = {"lasso to preview": _lasso, "hover to card": _hover, "forget to result": _forget}
+    acts = {"lasso to preview": _lasso, "hover to card": _hover} | ({"forget to result": _forget} if forget else {})
     return {"map ready": spread(ready), **{name: spread(_turns(page, act)) for name, act in acts.items()}}
 
 
@@ -103,6 +103,7 @@ def _hover(page: Page, turn: int) -> float:
 def _forget(page: Page, turn: int) -> float:
     """Select one image, another each turn, and press Forget."""
     rows = page.evaluate("() => document.querySelector('.map').lmeraser.size()")
+    page.wait_for_timeout(800)  # a person's pause after the last result
     choose(page, str((turn * 15_485_863 + 7) % rows))
     page.wait_for_function("document.querySelectorAll('.lm-tray li').length === 1", timeout=60_000)
     page.wait_for_selector(".lm-plan .lm-facts", timeout=60_000)

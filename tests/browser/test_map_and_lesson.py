@@ -57,7 +57,7 @@ def test_a_link_to_a_step_opens_it_and_a_wrong_link_is_answered_in_words(visit):
     page = visit(address="?step=4&select=3,99999&seed=x")
     page.locator("#lesson-4").wait_for(timeout=WORK_MS)
     page.wait_for_function("document.body.dataset.step === '4'")
-    page.get_by_text("“99999” is not a number or a range").wait_for(timeout=WORK_MS)
+    page.get_by_text("“99999” is not among the numbers from 0 to").wait_for(timeout=WORK_MS)
     page.get_by_text("seed=x, which is not a whole number").wait_for(timeout=WORK_MS)
     assert selected(page) == 0
 
