@@ -129,7 +129,10 @@ def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: 
 
 
 def _wired(handler: Callable, parts: dict) -> Callable:
-    """Return the handler for Gradio: names become components, the engine's own errors become `gr.Error`."""
+    """Return the handler for Gradio: names become components, the engine's own errors become `gr.Error`.
+
+    When an event ends, Gradio shows its last state once more, over whatever a quick visitor has done by then: it is one of no change.
+    """
     named = lambda updates: {parts[name]: value for name, value in updates.items()} or gr.skip()  # noqa: E731
 
     @functools.wraps(handler)
@@ -137,6 +140,7 @@ def _wired(handler: Callable, parts: dict) -> Callable:
         try:
             async for updates in handler(*args):
                 yield named(updates)
+            yield gr.skip()
         except LMEraserError as error:
             raise _shown(error) from error
 

@@ -8,11 +8,12 @@ import re
 import time
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 
 from core.errors import InputError, NotFittedError
 from demo.api import Api
-from demo.build import build_demo
+from demo.build import _wired, build_demo
 from demo.handlers import Handlers
 from demo.jobs import Job, Jobs
 from demo.limits import TooOftenError
@@ -313,3 +314,14 @@ def test_results_hold_seed_versions_hardware_and_all_requests(lab, handlers):
     assert lines[0] == "request,measure,before,after,unit"
     for part in ("1,accuracy test", "2,accuracy test", "2,seed,", "2,version torch,,0", "2,hardware processor,,fake"):
         assert any(line.startswith(part) for line in lines), part
+
+
+def test_an_event_ends_with_no_change_which_gradio_may_show_once_more():
+    async def handler():
+        yield {"plan": "half way"}
+        yield {"plan": "done"}
+
+    async def sent():
+        return [updates async for updates in _wired(handler, {"plan": "PLAN"})()]
+
+    assert asyncio.run(sent()) == [{"PLAN": "half way"}, {"PLAN": "done"}, gr.skip()]
