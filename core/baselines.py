@@ -29,9 +29,10 @@ from core.eraser import LMEraser, Model, checked_ids, model_root
 from core.errors import InputError
 from core.executors import Executor, InlineExecutor
 from core.flops import Recipe, derivation_flops, joint_flops, tuning_flops, whole_backbone_flops
-from core.partition import make_partition, squared_distances
+from core.partition import make_partition
 from core.presets import prompt_of_kind
 from core.prompts import initial_prompt, pixel_mask, trunk_block
+from core.ranking import squared_distances
 from core.serve import ClusterCache, Inputs
 from core.store import MemoryStore
 from core.train import ClusterJob, batches, center_and_scale, head_input
@@ -563,7 +564,7 @@ class Approximate(_OnEraser):
         leaving = model.samples.take(gone)
         head = model.head and model.head.changed(self.eraser.prepare_members(gone).features, leaving.labels, -1)
         assignment = np.delete(model.partition.assignment, gone)
-        partition = replace(model.partition, assignment=assignment, anchors=np.empty(0, np.int64), reached=None)
+        partition = replace(model.partition, assignment=assignment, anchors=np.empty(0, np.int64), ranking=None)
         key = hashlib.sha256(f"{self.name} {state.digest} {model.keys[0]}".encode()).hexdigest()
         root = model_root((key,), {key: state}, partition, head)
         self.eraser.model_ = Model(model.samples.without(leaving.ids), partition, (key,), {key: state}, head, root)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.distance import squareform
 
 from core.backbone import Backbone, load_backbone
 from core.derived import Derived
@@ -23,9 +22,10 @@ from core.errors import InputError, NotFittedError, StalePlanError
 from core.executors import Executor, InlineExecutor, Lazy
 from core.forecast import Forecast, forecast
 from core.global_head import GlobalHead, expand
-from core.partition import Previous, anchor_distances, check_partition, make_partition, unit, with_lengths
+from core.partition import Previous, anchor_distances, check_partition, make_partition
 from core.presets import preset
 from core.prompts import check_prompt, trunk_block
+from core.ranking import unit, with_lengths
 from core.serve import ClusterCache, Inputs, log_proba
 from core.similar import nearest
 from core.store import MemoryStore, OverlayStore, Store
@@ -355,7 +355,7 @@ class LMEraser:
     def _previous(self, model: Model, rows: np.ndarray) -> Previous:
         digests, anchors = model.samples.digests, model.partition.anchors
         features, desk = self._derived.features, model.desk
-        between = lambda: squareform(anchor_distances(unit(features(digests[r] for r in anchors))))  # noqa: E731
+        between = lambda: anchor_distances(unit(features(digests[r] for r in anchors)))  # noqa: E731
         return Previous(
             model.partition,
             rows,

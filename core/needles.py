@@ -31,7 +31,7 @@ import numpy as np
 from PIL import Image
 
 from core.eraser import LMEraser
-from core.partition import unit
+from core.ranking import unit
 from core.types import Samples
 
 VARIED = 5  # different byte values that a piece has at least

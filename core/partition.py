@@ -11,18 +11,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from scipy.cluster.hierarchy import linkage
-from scipy.spatial.distance import pdist, squareform
+from scipy.spatial.distance import pdist
 
-from core.environment import reproducible
 from core.errors import InputError
+from core.ranking import Ranking, unit
 from core.types import Partition, PartitionConfig
 
 METHODS = ("hierarchical", "public", "random")
-ROWS = 1024  # per matrix product, always: a sample's distances do not depend on how many others there are
-SURE = 1e-4  # of squared distance: far more than rounding can make of the distances of unit vectors
-FAR = np.float32(8)  # a squared distance that no two unit vectors have
 
 
 def check_partition(config: PartitionConfig) -> None:
@@ -65,38 +61,12 @@ def anchor_rows(digests: tuple[str, ...], share: float) -> np.ndarray:
     return np.array(sorted(chosen, key=digests.__getitem__), np.int64)
 
 
-def unit(features: np.ndarray) -> np.ndarray:
-    """Return features (n, d) scaled to length 1, so that Euclidean distance orders like cosine distance."""
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-
-
-def with_lengths(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return unit features (n, d) and their squared lengths (n,): 1, but 0 for a feature of zeros."""
-    x = unit(features)
-    return x, np.einsum("ij,ij->i", x, x)
-
-
-def squared_distances(features: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
-    """Return squared Euclidean distances (n, p) of unit features to prototypes, each row independent of the others."""
-    result = np.empty((len(features), len(prototypes)), np.float32)
-    p = torch.from_numpy(np.ascontiguousarray(prototypes))
-    with reproducible(), torch.inference_mode():
-        for i in range(0, len(features), ROWS):
-            part = unit(features[i : i + ROWS])
-            padded = np.zeros((ROWS, features.shape[1]), np.float32)
-            padded[: len(part)] = part
-            x = torch.from_numpy(padded)
-            distance = p.square().sum(1) - 2 * (x @ p.T) + x.square().sum(1, keepdim=True)
-            result[i : i + ROWS] = distance[: len(part)].numpy()
-    return result
-
-
 @dataclass(frozen=True, eq=False)
 class Previous:
     """An earlier partition, of which what cannot have changed since is taken; that changes only the time.
 
     `rows` (n,) holds each new sample's row in the earlier set, -1 for one that was not there. `unit_features` returns `with_lengths`
-    of the earlier samples' features, `between_anchors` the distances (m, m) between its anchors; both are asked only if needed.
+    of the earlier samples' features, `between_anchors` its `anchor_distances`; both are asked only if needed.
     """
 
     partition: Partition
@@ -148,8 +118,8 @@ def make_partition(
     else:
         anchors = anchor_rows(digests, anchor_share(config, n))
         prototypes = _prototypes(features, anchors, config, n, previous)
-    nearest, reached = _nearest(features, n, prototypes, previous)
-    return replace(_with_cap(digests, nearest, prototypes, anchors, config.cap), reached=reached)
+    ranking = _ranked(features, n, prototypes, previous)
+    return replace(_with_cap(digests, ranking.names[:, 0], prototypes, anchors, config.cap), ranking=ranking)
 
 
 def _prototypes(features, anchors: np.ndarray, config: PartitionConfig, n: int, previous: Previous | None) -> np.ndarray:
@@ -160,69 +130,20 @@ def _prototypes(features, anchors: np.ndarray, config: PartitionConfig, n: int, 
     before = len(previous.partition.anchors)
     if len(places) == before and tree_limits(config, before, n) == tree_limits(config, before, len(previous.partition.assignment)):
         return previous.partition.prototypes
-    distances = squareform(previous.between_anchors()[np.ix_(places, places)], checks=False)
+    distances = without(previous.between_anchors(), before, np.setdiff1d(np.arange(before), places))
     return hierarchical_prototypes(unit(features(anchors)), config, n, distances)
 
 
-def _nearest(features, n: int, prototypes: np.ndarray, previous: Previous | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return each sample's nearest prototype (n,), and `Partition.reached` (n, 2)."""
-    nearest, reached = np.full(n, -1, np.int64), np.zeros((n, 2), np.float32)
-    if previous is not None and previous.partition.reached is not None:
-        old = np.flatnonzero(previous.rows >= 0)
-        nearest[old], reached[old] = _still_nearest(prototypes, previous, previous.rows[old])
-    todo = np.flatnonzero(nearest < 0)
+def _ranked(features, n: int, prototypes: np.ndarray, previous: Previous | None) -> Ranking:
+    """Return each sample's nearest prototypes, measured where an earlier partition does not tell."""
+    ranking = Ranking.unknown(n)
+    if previous is not None and previous.partition.ranking is not None:
+        old, before = np.flatnonzero(previous.rows >= 0), previous.partition
+        ranking.put(old, before.ranking.carried(previous.rows[old], before.prototypes, prototypes, previous.unit_features))
+    todo = np.flatnonzero(ranking.names[:, 0] < 0)
     if len(todo):
-        nearest[todo], reached[todo] = _measured(squared_distances(features(todo), prototypes))
-    return nearest, reached
-
-
-def _measured(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return from distances (n, p) the nearest prototype, and its distance with what the second nearest one's is above it."""
-    nearest = distance.argmin(1)
-    best = distance[np.arange(len(distance)), nearest]
-    second = np.partition(distance, 1, axis=1)[:, 1] if distance.shape[1] > 1 else np.full(len(distance), FAR)
-    return nearest, np.stack([best, second - best], 1)
-
-
-def _still_nearest(prototypes: np.ndarray, previous: Previous, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return for earlier rows the nearest prototype, -1 where it must be measured anew, and `Partition.reached`.
-
-    Of the earlier prototypes, the nearest one stays nearest while it is there, and no other came closer. The new ones are measured
-    roughly. Whatever is decided by less than `SURE` is left to be measured anew, so that rounding never decides otherwise than in a
-    fit from scratch.
-    """
-    before = previous.partition
-    old, reached = before.buckets[before.assignment[rows]], before.reached[rows]
-    if np.array_equal(before.prototypes, prototypes):
-        return old, reached
-    found = {p.tobytes(): i for i, p in enumerate(prototypes)}
-    now = np.array([found.get(p.tobytes(), -1) for p in before.prototypes], np.int64)
-    new, stays = np.setdiff1d(np.arange(len(prototypes)), now), now[old] >= 0
-    kept = np.where(stays, reached[:, 0], reached[:, 0] + reached[:, 1])  # no earlier prototype that is left is nearer
-    others = np.where(stays, reached[:, 0] + reached[:, 1], kept)  # and but for the nearest, none is nearer than this
-    nearest = now[old]
-    if len(new):
-        first, least, second = _roughly_nearest(*previous.unit_features(), prototypes[new], rows)
-        closer = least < kept
-        nearest = np.where(closer, new[first], nearest)
-        others = np.where(closer, np.minimum(kept, second), np.minimum(others, least))
-        kept = np.minimum(kept, least)
-    margin = others - kept
-    nearest[margin <= SURE] = -1
-    return nearest, np.stack([kept, margin], 1)
-
-
-def _roughly_nearest(
-    unit_features: np.ndarray, lengths: np.ndarray, prototypes: np.ndarray, rows: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return for rows of unit features the nearest of a few prototypes, its squared distance and the second nearest's, up to rounding."""
-    with torch.inference_mode():  # on all cores: how it rounds decides nothing
-        p = torch.from_numpy(prototypes)
-        distance = (p.square().sum(1) - 2 * (torch.from_numpy(unit_features) @ p.T)).numpy()[rows] + lengths[rows, None]
-    if distance.shape[1] == 1:
-        return np.zeros(len(rows), np.int64), distance[:, 0], np.full(len(rows), FAR)
-    two = np.partition(distance, 1, axis=1)
-    return distance.argmin(1), two[:, 0], two[:, 1]
+        ranking.put(todo, Ranking.measured(features(todo), prototypes))
+    return ranking
 
 
 def hierarchical_prototypes(anchors: np.ndarray, config: PartitionConfig, n: int, distances: np.ndarray | None = None) -> np.ndarray:
@@ -244,6 +165,14 @@ def hierarchical_prototypes(anchors: np.ndarray, config: PartitionConfig, n: int
 def anchor_distances(anchors: np.ndarray) -> np.ndarray:
     """Return the distances (m * (m - 1) / 2,) float64 between anchors (m, d), each pair's independent of the others."""
     return pdist(anchors)
+
+
+def without(distances: np.ndarray, m: int, gone: np.ndarray) -> np.ndarray:
+    """Return distances between m anchors, as `anchor_distances` gives them, without the pairs of some that are gone."""
+    others = np.arange(m)
+    low, high = np.minimum(gone[:, None], others), np.maximum(gone[:, None], others)
+    pairs = (m * low - low * (low + 1) // 2 + high - low - 1)[low < high]
+    return np.delete(distances, pairs)
 
 
 def tree_limits(config: PartitionConfig, anchors: int, n: int) -> tuple[int, float]:

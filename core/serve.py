@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from core.backbone import Backbone
 from core.environment import reproducible
 from core.global_head import SCALE
-from core.partition import squared_distances
+from core.ranking import squared_distances
 from core.train import head_input
 from core.types import ClusterState, EraserConfig, Partition
 

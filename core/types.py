@@ -11,10 +11,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from core.errors import InputError, UnknownSampleError
+
+if TYPE_CHECKING:
+    from core.ranking import Ranking  # needs PyTorch, which records do not
 
 SCHEMA = 1  # part of every cluster key: raise it when a change alters what training computes
 
@@ -214,7 +218,7 @@ class Partition:
     buckets: np.ndarray
     assignment: np.ndarray
     anchors: np.ndarray  # rows of the samples that prototypes were made of
-    reached: np.ndarray | None = None  # (n, 2) float32: squared distance to the nearest prototype, and how much farther all others are
+    ranking: Ranking | None = None  # each sample's nearest prototypes, for partitions that come after
 
     @property
     def clusters(self) -> int:
