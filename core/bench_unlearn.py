@@ -235,7 +235,7 @@ COLUMNS = (
 
 
 def markdown_table(record: dict) -> str:
-    """Return the record's rows as a Markdown table: medians over the repeats, then smallest to largest where there are several."""
+    """Return the record's rows as a Markdown table: medians over the repeats, then smallest to largest where they differ."""
     lines = [COLUMNS, ("---",) * len(COLUMNS), *table_rows(record)]
     size = f"{record['samples']} samples, {record['clusters']} clusters"
     facts = f"{record['dataset']}, {size}, n = {record['repeats']} a row, seed {record['seed']}"
@@ -298,6 +298,5 @@ def _middle(values: list, form: str, factor: float = 1) -> str:
     known = [v * factor for v in values if v is not None]
     if not known:
         return "–"
-    found = spread(known)
-    text = form.format(found["median"])
-    return text if len(known) == 1 else f"{text} ({form.format(found['min'])} to {form.format(found['max'])})"
+    middle, least, most = (form.format(spread(known)[name]) for name in ("median", "min", "max"))
+    return middle if least == most else f"{middle} ({least} to {most})"

@@ -5,7 +5,7 @@ import pytest
 
 from core.backbone import load_backbone
 from core.baselines import METHODS
-from core.bench_unlearn import REQUESTS, bench_unlearn, markdown_table, request_ids
+from core.bench_unlearn import COLUMNS, REQUESTS, bench_unlearn, markdown_table, request_ids, table_rows
 from core.eraser import LMEraser
 from core.errors import InputError
 from core.types import Samples
@@ -89,6 +89,13 @@ def test_table_has_a_line_for_each_method_and_request(record):
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
     assert sum(line.startswith("| one class | ") for line in lines) == len(METHODS)
     assert "n = 2 a row" in lines[-1]
+
+
+def test_a_spread_is_shown_where_there_is_one(record):
+    rows = [dict(record["rows"][0], sample_passes=n, request="here") for n in (40, 80)]
+    (cells,) = table_rows(dict(record, rows=rows))
+    assert cells[COLUMNS.index("passes")] == "60 (40 to 80)"
+    assert cells[COLUMNS.index("test %")] == f"{100 * rows[0]['accuracy']['test']:.1f}"
 
 
 @pytest.mark.parametrize(("methods", "requests", "repeats"), [(["magic"], REQUESTS, 1), (METHODS, ["all"], 1), (METHODS, REQUESTS, 0)])
