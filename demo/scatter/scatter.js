@@ -123,40 +123,40 @@ function over32(p, q) {
   const a = p >>> 24, b = 255 - a, mix = (shift) => ((((p >>> shift) & 255) * a + ((q >>> shift) & 255) * b) / 255) << shift;
   return (mix(0) | mix(8) | mix(16) | (Math.max(a, q >>> 24) << 24)) >>> 0;
 }
-function setPixels(g, codes, wanted, faint) {
-  const w = base.width, h = base.height, image = g.getImageData(0, 0, w, h), out = new Uint32Array(image.data.buffer), stamps = new Map();
-  for (let i = 0; i < n; i++) {
-    const code = codes[i];
-    if (gone[i] || !wanted(code)) continue;
-    const key = code === NOWHERE ? -1 : code % 60;
-    let stamp = stamps.get(key);
-    if (!stamp) stamps.set(key, (stamp = pixelStamp(code, faint)));
-    const { size, pixels } = stamp, left = Math.round(px(i) * ratio - size / 2), top = Math.round(py(i) * ratio - size / 2);
-    if (left < 0 || top < 0 || left + size > w || top + size > h) continue;
-    for (let y = 0, from = 0, to = top * w + left; y < size; y++, to += w - size) for (let x = 0; x < size; x++, from++, to++) {
-      const p = pixels[from], a = p >>> 24;
-      if (a === 255 || (a && !out[to])) out[to] = p; else if (a) out[to] = over32(p, out[to]);
+function setPixels(g, codes, ...passes) {
+  const w = g.canvas.width, h = g.canvas.height, image = new ImageData(w, h), out = new Uint32Array(image.data.buffer);
+  for (const { wanted, faint } of passes) {
+    const stamps = new Map();
+    for (let i = 0; i < n; i++) {
+      if (gone[i] || !wanted(i)) continue;
+      const code = codes[i], key = code === NOWHERE ? -1 : code % 60;
+      let stamp = stamps.get(key);
+      if (!stamp) stamps.set(key, (stamp = pixelStamp(code, faint)));
+      const { size, pixels } = stamp, left = Math.round(px(i) * ratio - size / 2), top = Math.round(py(i) * ratio - size / 2);
+      if (left < 0 || top < 0 || left + size > w || top + size > h) continue;
+      for (let y = 0, from = 0, to = top * w + left; y < size; y++, to += w - size) for (let x = 0; x < size; x++, from++, to++) {
+        const p = pixels[from], a = p >>> 24;
+        if (a === 255 || (a && !out[to])) out[to] = p; else if (a) out[to] = over32(p, out[to]);
+      }
     }
   }
   g.putImageData(image, 0, 0);
 }
 function paintPoints(g, codes) {
-  if (n >= MANY) {
-    g.setTransform(1, 0, 0, 1, 0, 0); g.clearRect(0, 0, base.width, base.height);
-    if (hidden.size) setPixels(g, codes, (code) => hidden.has(code), true);
-    return setPixels(g, codes, (code) => !hidden.has(code), false);
-  }
+  const shown = (i) => !hidden.has(codes[i]), unwanted = (i) => hidden.has(codes[i]);
+  if (n >= MANY) return setPixels(g, codes, ...(hidden.size ? [{ wanted: unwanted, faint: true }] : []), { wanted: shown });
   const stamp = stamper(g, codes);
   g.globalAlpha = 0.07;
-  if (hidden.size) for (let i = 0; i < n; i++) if (!gone[i] && hidden.has(codes[i])) stamp(i, false);
+  if (hidden.size) for (let i = 0; i < n; i++) if (!gone[i] && unwanted(i)) stamp(i, false);
   g.globalAlpha = 0.92;
-  for (let i = 0; i < n; i++) if (!gone[i] && !hidden.has(codes[i])) stamp(i, false);
+  for (let i = 0; i < n; i++) if (!gone[i] && shown(i)) stamp(i, false);
 }
 function paintFront(g, codes) {
-  const stamp = stamper(g, codes);
+  const stamp = stamper(g, codes), wanted = (i) => locked[i] && !picked[i] && !hidden.has(codes[i]);
   base.style.opacity = locked ? 0.26 : 1;
   g.globalAlpha = 0.92;
-  if (locked) for (let i = 0; i < n; i++) if (locked[i] && !gone[i] && !picked[i] && !hidden.has(codes[i])) stamp(i, false);
+  if (locked && n >= MANY) setPixels(g, codes, { wanted });
+  else if (locked) for (let i = 0; i < n; i++) if (!gone[i] && wanted(i)) stamp(i, false);
   g.globalAlpha = 1;
   for (let i = 0; i < n; i++) if (picked[i] && !gone[i]) stamp(i, true);
 }
