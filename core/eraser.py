@@ -107,7 +107,7 @@ class LMEraser:
         fresh = any(d not in self._derived.entries for d in samples.digests)  # else features were kept, and states may be, too
         setup = self._derived.ensure(samples, trunk=fresh, progress=progress, cancel=cancel)
         began = time.perf_counter()
-        partition, keys = self._partition(samples)
+        partition, keys = self._partition(samples.digests, len(samples.classes), self._places(samples))
         plan_seconds = time.perf_counter() - began
         self._advance("fit", samples, partition, keys, setup, plan_seconds, progress, cancel)
         return self
@@ -124,9 +124,9 @@ class LMEraser:
     def _planned(self, model: Model, ids: tuple[str, ...]) -> ForgetPlan:
         began = time.perf_counter()
         gone = model.samples.rows(ids)
-        rows = np.delete(np.arange(len(model.samples)), gone)
-        survivors = model.samples.take(rows)
-        partition, keys = self._partition(survivors, rows)
+        kept = np.delete(np.arange(len(model.samples)), gone)
+        digests = tuple(map(model.samples.digests.__getitem__, kept.tolist()))
+        partition, keys = self._partition(digests, len(model.samples.classes), kept)
         known = set(model.keys)
         retrain = tuple(k for k in keys if k not in known)
         todo = [c for c, k in enumerate(keys) if k not in known]
@@ -136,7 +136,7 @@ class LMEraser:
         return ForgetPlan(
             ids=ids,
             root=model.root,
-            survivors=survivors,
+            kept=kept,
             partition=partition,
             keys=keys,
             touched=tuple(sorted({int(c) for c in model.partition.assignment[gone]} | self._vanished(model, keys))),
@@ -163,12 +163,13 @@ class LMEraser:
             raise StalePlanError(
                 f"The plan was made for model {plan.root[:12]}, but the model is now {model.root[:12]}. Plan again; nothing was changed."
             )
-        return self._advance("forget", plan.survivors, plan.partition, plan.keys, 0.0, plan.seconds, progress, cancel)
+        survivors = model.samples.take(plan.kept)
+        return self._advance("forget", survivors, plan.partition, plan.keys, 0.0, plan.seconds, progress, cancel)
 
     def block(self, plan: ForgetPlan) -> None:
         """Answer without the clusters and the global head's samples that a plan concerns, until it is executed or `unblock` is called."""
         model = self._fitted()
-        self.model_ = replace(model, blocked=frozenset(plan.touched), serving_head=self._moved_head(model, plan.survivors))
+        self.model_ = replace(model, blocked=frozenset(plan.touched), serving_head=self._moved_head(model, model.samples.take(plan.kept)))
 
     def unblock(self) -> None:
         """Let all clusters serve again."""
@@ -180,7 +181,7 @@ class LMEraser:
         union = model.samples.extended(samples)
         setup = self._derived.ensure(samples, trunk=False, progress=progress, cancel=cancel)
         began = time.perf_counter()
-        partition, keys = self._partition(union)
+        partition, keys = self._partition(union.digests, len(union.classes), self._places(union))
         return self._advance("learn", union, partition, keys, setup, time.perf_counter() - began, progress, cancel)
 
     def predict(self, images) -> np.ndarray:
@@ -338,19 +339,21 @@ class LMEraser:
         self._full: Outcome | None = None  # of the full training that was measured last
         self._solution: tuple[GlobalHead, tuple] | None = None
 
-    def _partition(self, samples: Samples, rows: np.ndarray | None = None) -> tuple[Partition, tuple[str, ...]]:
-        """Return a set of samples' partition and cluster keys, reusing of the current model's what cannot differ.
+    def _places(self, samples: Samples) -> np.ndarray:
+        """Return samples' rows in the current model, -1 for new ones."""
+        return self.model_.samples.places(samples.ids) if hasattr(self, "model_") else np.full(len(samples), -1)
 
-        `rows` are the samples' rows in the current model, -1 for new ones; found by id if they are not given.
+    def _partition(self, digests: tuple[str, ...], classes: int, rows: np.ndarray) -> tuple[Partition, tuple[str, ...]]:
+        """Return the partition and cluster keys of samples by digest, reusing of the current model's what cannot differ.
+
+        `rows` are the samples' rows in the current model, -1 for new ones.
         """
         model: Model | None = getattr(self, "model_", None)
-        previous = None
-        if model is not None and model.partition.clusters:
-            previous = self._previous(model, model.samples.places(samples.ids) if rows is None else rows)
+        previous = self._previous(model, rows) if model is not None and model.partition.clusters else None
         public = self._backbone.public_prototypes() if self._config.partition.method == "public" else None
-        features = lambda rows: self._derived.features(samples.digests[r] for r in rows)  # noqa: E731
-        partition = make_partition(samples.digests, features, self._config.partition, public, previous)
-        return partition, self._keys(samples, partition, model, previous)
+        features = lambda rows: self._derived.features(digests[r] for r in rows)  # noqa: E731
+        partition = make_partition(digests, features, self._config.partition, public, previous)
+        return partition, self._keys(digests, self._recipe(classes), partition, model, previous)
 
     def _previous(self, model: Model, rows: np.ndarray) -> Previous:
         digests, anchors = model.samples.digests, model.partition.anchors
@@ -363,9 +366,9 @@ class LMEraser:
             lambda: desk.get("between anchors", between),
         )
 
-    def _keys(self, samples: Samples, partition: Partition, model: Model | None, previous: Previous | None) -> tuple[str, ...]:
+    @staticmethod
+    def _keys(digests, recipe: str, partition: Partition, model: Model | None, previous: Previous | None) -> tuple[str, ...]:
         """Return each cluster's key: the current model's where its members are the same."""
-        recipe, digests = self._recipe(samples), samples.digests
         same = np.full(partition.clusters, -1)
         if previous is not None and model.recipe == recipe:
             same = previous.same_clusters(partition)
@@ -382,8 +385,8 @@ class LMEraser:
             previous.unit_features()
             previous.between_anchors()
 
-    def _recipe(self, samples: Samples) -> str:
-        return recipe_digest(self._backbone, self._config.prompt, self._config.train, len(samples.classes))
+    def _recipe(self, classes: int) -> str:
+        return recipe_digest(self._backbone, self._config.prompt, self._config.train, classes)
 
     @staticmethod
     def _vanished(model: Model, keys: tuple[str, ...]) -> set[int]:
@@ -407,7 +410,7 @@ class LMEraser:
         root = model_root(keys, states, partition, head)
         dropped = tuple(k for k in old.keys if k not in states) if old else ()
         with self._swap:
-            self.model_ = Model(samples, partition, keys, states, head, root, self._recipe(samples))
+            self.model_ = Model(samples, partition, keys, states, head, root, self._recipe(len(samples.classes)))
             self._drop(old, dropped)
         self.outcome_ = Outcome(
             kind=kind,

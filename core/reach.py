@@ -56,7 +56,7 @@ def planned(eraser: LMEraser, plan: ForgetPlan) -> Reach:
     sizes = np.bincount(plan.partition.assignment, minlength=len(plan.keys))
     retrain = set(plan.retrain)
     todo = sizes[[c for c, key in enumerate(plan.keys) if key in retrain]]
-    return Reach(plan.clusters_before, plan.touched, plan.samples_to_retrain, len(plan.survivors), eraser.expected_seconds(todo))
+    return Reach(plan.clusters_before, plan.touched, plan.samples_to_retrain, len(plan.kept), eraser.expected_seconds(todo))
 
 
 def random_shards(samples: Samples, clusters: int) -> Partition:
@@ -92,15 +92,10 @@ def _grown(partition: Partition, rows: np.ndarray) -> tuple[int, ...]:
     return tuple(np.cumsum(new).tolist())
 
 
-def origins(samples: Samples, partition: Partition, plan: ForgetPlan) -> dict[str, int | None]:
+def origins(partition: Partition, plan: ForgetPlan) -> dict[str, int | None]:
     """Return, for each cluster that a plan retrains, the cluster of the model before that most of its samples come from."""
-    home = dict(zip(samples.ids, partition.assignment.tolist(), strict=True))
-    retrain = set(plan.retrain)
-    return {
-        key: _most([home[plan.survivors.ids[row]] for row in plan.partition.members(c)])
-        for c, key in enumerate(plan.keys)
-        if key in retrain
-    }
+    before, retrain = partition.assignment[plan.kept], set(plan.retrain)
+    return {key: _most(before[plan.partition.members(c)].tolist()) for c, key in enumerate(plan.keys) if key in retrain}
 
 
 def _most(clusters: Sequence[int]) -> int | None:

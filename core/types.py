@@ -277,8 +277,8 @@ class ForgetPlan:
 
     ids: tuple[str, ...]
     root: str  # of the model that the plan was made for
-    survivors: Samples
-    partition: Partition
+    kept: np.ndarray  # (n,) rows of the model's samples that stay
+    partition: Partition  # of these
     keys: tuple[str, ...]  # one per cluster afterwards
     touched: tuple[int, ...]
     clusters_before: int
@@ -301,7 +301,7 @@ class ForgetPlan:
             "clusters_retrained": len(self.retrain),
             "clusters_untouched": len(self.untouched),
             "samples_to_retrain": self.samples_to_retrain,
-            "samples_total": len(self.survivors) + len(self.ids),
+            "samples_total": len(self.kept) + len(self.ids),
             "copies_left": len(self.copies_left),
             "predicted_seconds": self.predicted_seconds,
             "predicted_range": list(self.predicted_range),

@@ -124,7 +124,7 @@ class CoreEngine:
         """Return, by key of each cluster that a plan retrains, the key of the one before that most of it comes from."""
         from core.reach import origins
 
-        found = origins(eraser.samples_, eraser.partition_, plan)
+        found = origins(eraser.partition_, plan)
         return {key: None if c is None else eraser.keys_[c] for key, c in found.items()}
 
     def bench(self, eraser: Any) -> Any:

@@ -89,8 +89,9 @@ class FakeEraser:
         after = FakeEraser(survivors, 0, None, self.home)
         retrain = tuple(k for k in after.keys_ if k not in self.keys_)
         rows = self.samples_.rows(ids)
+        kept = np.delete(np.arange(len(self.samples_)), rows)
         return ForgetPlan(
-            ids=tuple(ids), root=self.root_, survivors=survivors, partition=after.partition_, keys=after.keys_,
+            ids=tuple(ids), root=self.root_, kept=kept, partition=after.partition_, keys=after.keys_,
             touched=tuple(sorted({int(c) for c in self.partition_.assignment[rows]})), clusters_before=self.partition_.clusters,
             retrain=retrain, untouched=tuple(k for k in after.keys_ if k in self.keys_), samples_to_retrain=9 * len(retrain),
             copies_left=self.samples_.copies_of(ids), predicted_seconds=0.1 * len(retrain), predicted_full_seconds=0.6, seconds=0.0,
@@ -102,7 +103,7 @@ class FakeEraser:
 
     def forget(self, plan: ForgetPlan, progress=None, cancel: threading.Event | None = None) -> Outcome:
         self._work(plan.retrain, progress, cancel)
-        before, self.samples_ = self.root_, plan.survivors
+        before, self.samples_ = self.root_, self.samples_.take(plan.kept)
         self.outcome_ = self._outcome("forget", before, plan.retrain)
         return self.outcome_
 
@@ -196,7 +197,7 @@ class FakeEngine:
         return {key: eraser.states_[key].tensors["head"].reshape(4, 8) / 255 for key in keys}
 
     def origins(self, eraser, plan):
-        found = reach.origins(eraser.samples_, eraser.partition_, plan)
+        found = reach.origins(eraser.partition_, plan)
         return {key: eraser.keys_[c] for key, c in found.items()}
 
     def bench(self, eraser):

@@ -54,4 +54,4 @@ def test_retrained_clusters_come_from_the_ones_they_share_images_with(eraser, sa
     partition = eraser.partition_
     row = next(r for r in range(len(samples)) if r not in partition.anchors and len(partition.members(partition.assignment[r])) > 1)
     plan = eraser.plan([samples.ids[row]])
-    assert origins(samples, partition, plan) == {plan.retrain[0]: partition.assignment[row]}
+    assert origins(partition, plan) == {plan.retrain[0]: partition.assignment[row]}

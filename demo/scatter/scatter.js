@@ -423,6 +423,7 @@ function readValue() {
   picked = sent && sent.bits && sent.n === n ? bitsOf(sent.bits, n) : new Uint8Array(n);
   tally(); redraw(FRONT);
 }
+const waiting = still.matches ? null : root.querySelector(".veil i").animate([{ backgroundPosition: "-60px 0" }, { backgroundPosition: "120px 0" }], { duration: 1200, iterations: Infinity });
 async function load() {
   if (!props.points) return;
   const config = window.gradio_config || {};
@@ -437,6 +438,7 @@ async function load() {
   picked = new Uint8Array(n); gone = new Uint8Array(n); away = "";
   buildGrid(); resize(); readPaint(); readMarks(); readValue();
   root.toggleAttribute("data-ready", true);
+  if (waiting) waiting.cancel(); // unseen, it would still be painted
 }
 watch(Object.keys({ paint: 1 }), () => n && readPaint());
 watch(Object.keys({ marks: 1 }), () => n && readMarks());
@@ -444,6 +446,5 @@ watch(Object.keys({ value: 1 }), () => n && readValue());
 watch(Object.keys({ points: 1 }), load);
 new ResizeObserver(resize).observe(stage);
 new MutationObserver(() => { invalidate(); showLegend(); }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-if (!still.matches) root.querySelector(".veil i").animate([{ backgroundPosition: "-60px 0" }, { backgroundPosition: "120px 0" }], { duration: 1200, iterations: Infinity });
 root.lmeraser = { position: (i) => [px(i), py(i)], count: total, size: () => n };
 load();
