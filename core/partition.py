@@ -131,7 +131,7 @@ def _prototypes(features, anchors: np.ndarray, config: PartitionConfig, n: int, 
     if len(places) == before and tree_limits(config, before, n) == tree_limits(config, before, len(previous.partition.assignment)):
         return previous.partition.prototypes
     distances = without(previous.between_anchors(), before, np.setdiff1d(np.arange(before), places))
-    return hierarchical_prototypes(unit(features(anchors)), config, n, distances)
+    return hierarchical_prototypes(previous.unit_features()[0][previous.rows[anchors]], config, n, distances)
 
 
 def _ranked(features, n: int, prototypes: np.ndarray, previous: Previous | None) -> Ranking:

@@ -137,6 +137,7 @@ def test_distances_do_not_depend_on_company(points):
     gone = np.array([0, 5, 6, 100, 300])
     keep = np.delete(np.arange(301), gone)
     assert np.array_equal(without(anchor_distances(anchors), 301, gone), anchor_distances(anchors[keep]))
+    assert np.array_equal(unit(anchors * 3)[keep], unit(anchors[keep] * 3))
     assert np.array_equal(squared_distances(anchors, anchors[:9])[keep], squared_distances(anchors[keep], anchors[:9]))
 
 
