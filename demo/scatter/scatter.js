@@ -12,7 +12,7 @@ const NOWHERE = 65535, SHAPES = 6, PAD = 26;
 const POINTS = 1, HALOS = 2, FRONT = 3, MANY = 6000;
 let n = 0, xs = new Float32Array(0), ys = new Float32Array(0), grid = null;
 let schemes = {}, active = null, hidden = new Set();
-let picked = new Uint8Array(0), gone = new Uint8Array(0), away = "", fresh = [], freshSince = 0;
+let picked = new Uint8Array(0), gone = new Uint8Array(0), away = "", fresh = [], latest = "", freshSince = 0;
 let touched = new Set(), locked = null, working = false;
 let width = 0, height = 0, ratio = 1, sx = 1, sy = 1, view = { k: 1, x: 0, y: 0 }, moved = false;
 let tool = stage.dataset.tool = "lasso", path = null, sprites = new Map(), stale = new Set(), pulse = null, hovered = -1, frame = 0, running = false;
@@ -25,6 +25,7 @@ const bitsOf = (text, size) => {
   for (let i = 0; i < size; i++) out[i] = (packed[i >> 3] >> (i & 7)) & 1;
   return out;
 };
+const rowsOf = (mask) => { const rows = []; for (let i = 0; i < mask.length; i++) if (mask[i]) rows.push(i); return rows; };
 const packBits = (mask) => {
   const packed = new Uint8Array((mask.length + 7) >> 3);
   for (let i = 0; i < mask.length; i++) if (mask[i]) packed[i >> 3] |= 1 << (i & 7);
@@ -405,18 +406,22 @@ function readPaint() {
 }
 function readMarks() {
   if (!props.marks) return;
-  const sent = JSON.parse(props.marks), before = fresh.join(), left = sent.gone !== away;
+  const sent = JSON.parse(props.marks), left = sent.gone !== away;
   if (left) { away = sent.gone; gone = bitsOf(away, n); }
   touched = new Set(sent.touched); working = sent.working;
-  fresh = [...bitsOf(sent.fresh, n).entries()].filter(([, on]) => on).map(([i]) => i);
-  if (fresh.join() !== before) freshSince = performance.now();
+  if (sent.fresh !== latest) { latest = sent.fresh; fresh = rowsOf(bitsOf(latest, n)); freshSince = performance.now(); }
   root.toggleAttribute("data-working", working);
   relock(); beat();
   if (left) { showLegend(); invalidate(); } else redraw(HALOS, FRONT);
 }
 function relock() {
   const clusters = schemes.cluster && schemes.cluster.codes;
-  locked = touched.size && clusters ? Uint8Array.from(clusters, (c) => touched.has(c)) : null;
+  locked = null;
+  if (!touched.size || !clusters) return;
+  const chosen = new Uint8Array(NOWHERE + 1);
+  touched.forEach((c) => { chosen[c] = 1; });
+  locked = new Uint8Array(n);
+  for (let i = 0; i < n; i++) locked[i] = chosen[clusters[i]];
 }
 function readValue() {
   const sent = props.value;
@@ -435,7 +440,7 @@ async function load() {
   } catch (error) {
     root.toggleAttribute("data-broken", true); root.querySelector(".veil span").textContent = root.dataset.failed; return;
   }
-  picked = new Uint8Array(n); gone = new Uint8Array(n); away = "";
+  picked = new Uint8Array(n); gone = new Uint8Array(n); away = latest = "";
   buildGrid(); resize(); readPaint(); readMarks(); readValue();
   root.toggleAttribute("data-ready", true);
   if (waiting) waiting.cancel(); // unseen, it would still be painted
