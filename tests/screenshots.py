@@ -19,7 +19,13 @@ def request(page: Page, url: str) -> None:
     page.get_by_label("Sample numbers").press("Enter")
     page.wait_for_selector(".lm-facts")
     page.get_by_role("button", name="Choose without the map").click()
-    page.wait_for_timeout(800)
+
+
+def picture(page: Page, path: Path) -> None:
+    """Take what a visitor sees without scrolling, once all is still."""
+    page.evaluate("() => { document.activeElement.blur(); window.scrollTo(0, 0); }")
+    page.wait_for_timeout(1500)
+    page.screenshot(path=path)
 
 
 def main(url: str, folder: Path) -> None:
@@ -28,16 +34,15 @@ def main(url: str, folder: Path) -> None:
         browser = started(playwright)
         page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
         request(page, url)
-        page.screenshot(path=folder / "page-light.png")
-        page = browser.new_page(viewport={"width": 1280, "height": 1240}, color_scheme="dark")
+        picture(page, folder / "page-light.png")
+        page = browser.new_page(viewport={"width": 1280, "height": 1180}, color_scheme="dark")
         request(page, url)
         page.locator("#lm-forget").click()
         page.wait_for_selector(".lm-result", timeout=60_000)
         page.get_by_role("tab", name="Proof").click()
         page.locator("#lm-full-proof").click()
         page.wait_for_selector(".lm-verdict.lm-equal", timeout=120_000)
-        page.wait_for_timeout(1500)
-        page.screenshot(path=folder / "page-dark.png")
+        picture(page, folder / "page-dark.png")
         browser.close()
 
 
