@@ -42,9 +42,9 @@ def without_distances(monkeypatch):
         two = np.sort(np.pad(distance, ((0, 0), (0, 1)), constant_values=np.inf), 1)
         return distance.argmin(1), two[:, 0], two[:, 1]
 
-    for module in ("core.partition", "core.baselines", "core.serve"):
+    for module in ("core.ranking", "core.baselines", "core.serve"):
         monkeypatch.setattr(f"{module}.squared_distances", distances)
-    monkeypatch.setattr("core.partition._roughly_nearest", roughly_nearest)
+    monkeypatch.setattr("core.ranking._roughly_nearest", roughly_nearest)
 
 
 @pytest.fixture(scope="module")
