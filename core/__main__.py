@@ -13,6 +13,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -76,9 +77,22 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
 
 
+DATA_OPTIONS = ("dataset", "data_dir", "limit")
+MODEL_OPTIONS = ("preset", "partition", "prompt", "clusters", "cap", "steps", "backbone", "device")
+
+
+def refuse(args: argparse.Namespace, names: Sequence[str]) -> None:
+    """Raise InputError when options are set that a workspace has decided for good, so that nobody thinks they had an effect."""
+    defaults = argparse.ArgumentParser(add_help=False)
+    add_model_options(defaults)
+    given = [f"--{name.replace('_', '-')}" for name in names if getattr(args, name) != defaults.get_default(name)]
+    if given:
+        raise InputError(f"{', '.join(given)}: a workspace keeps its own data and model, so this would change nothing. Leave it out.")
+
+
 def add_workspace_options(command: argparse.ArgumentParser, required: bool = False) -> None:
     """Add what names a workspace, and how long to wait for it."""
-    text = "folder of data, states and ledger: fit makes it; forget and verify use what it holds instead of the data and model options"
+    text = "folder of data, states and ledger: fit makes it; forget and verify take what it holds, and no data or model options"
     command.add_argument("--workspace", type=Path, required=required, metavar="DIR", help=text)
     command.add_argument("--wait", type=float, default=0.0, metavar="S", help="wait so long while another process uses the workspace")
 
@@ -242,6 +256,7 @@ def run_forget(args: argparse.Namespace, bar: Bar) -> dict:
     from core.workspace_commands import forget_in_workspace
 
     if args.workspace:
+        refuse(args, DATA_OPTIONS + MODEL_OPTIONS)
         return forget_in_workspace(args, bar)
 
     data, eraser, ids = request(args, bar)
@@ -281,6 +296,7 @@ def run_verify(args: argparse.Namespace, bar: Bar) -> dict:
     from core.workspace_commands import check_workspace
 
     if args.workspace:
+        refuse(args, DATA_OPTIONS + MODEL_OPTIONS)
         return check_workspace(args, bar)
     if args.replay is not None:
         raise InputError(f"Request {args.replay} can be replayed only in the workspace that holds it. Name it with --workspace.")
@@ -314,8 +330,11 @@ def run_audit(args: argparse.Namespace, bar: Bar) -> dict:
     from core.audit_report import audit_approximate, markdown_table
     from core.workspace_commands import scan_workspace
 
+    if args.residue and args.workspace:
+        refuse(args, MODEL_OPTIONS)
+        return scan_workspace(args, bar)
     if args.residue:
-        return scan_workspace(args, bar) if args.workspace else run_residue(args, bar)
+        return run_residue(args, bar)
     if args.workspace:
         raise InputError("audit attacks models of a data set, not of a workspace. Leave --workspace out, or add --residue.")
     data, eraser, ids = request(args, bar)

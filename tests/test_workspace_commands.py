@@ -16,7 +16,8 @@ def run(monkeypatch, capsys, tmp_path):
     folder = str(tmp_path / "w")
 
     def call(command, *words):
-        options = [] if command == "ledger" else ["--limit", "60", "--workers", "1", "--device", "cpu"]
+        limit = ["--limit", "60"] if command in ("fit", "audit") else []
+        options = [] if command == "ledger" else [*limit, "--workers", "1"]
         status = cli.main([command, *options, "--workspace", folder, "--json", *words])
         out, err = capsys.readouterr()
         return status, (json.loads(out) if out else None), err
@@ -81,3 +82,19 @@ def test_a_leftover_in_a_workspace_is_found(run, tmp_path):
     status, result, _ = run("audit", "--residue")
     assert (status, result["clean"]) == (1, False)
     assert {f["place"] for f in result["found"]} == {"w/samples/backup"}
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["forget", "--count", "1", "--preset", "paper", "--steps", "5"], "--preset, --steps"),
+        (["verify", "--dataset", "cifar10"], "--dataset"),
+        (["audit", "--residue", "--count", "1", "--cap", "9"], "--cap"),
+    ],
+)
+def test_what_a_workspace_has_decided_is_refused(run, words, named):
+    root = run("fit")[1]["root"]
+    status, _, err = run(*words)
+    assert status == 2
+    assert err.splitlines()[-1] == f"error: {named}: a workspace keeps its own data and model, so this would change nothing. Leave it out."
+    assert run("ledger")[1]["root"] == root
