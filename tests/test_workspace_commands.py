@@ -16,8 +16,9 @@ def run(monkeypatch, capsys, tmp_path):
     folder = str(tmp_path / "w")
 
     def call(command, *words):
-        limit = ["--limit", "60"] if command in ("fit", "audit") else []
-        options = [] if command == "ledger" else [*limit, "--workers", "1"]
+        options = [] if command == "ledger" else ["--workers", "1"]
+        options += ["--limit", "60"] if command in ("fit", "audit") else []
+        options += ["--device", "cpu"] if command == "fit" else []
         status = cli.main([command, *options, "--workspace", folder, "--json", *words])
         out, err = capsys.readouterr()
         return status, (json.loads(out) if out else None), err
