@@ -44,6 +44,12 @@ def digits():
 
 
 @pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> Path:
+    """Where digits are fitted once for all apps and labs."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
 def samples(digits):
     """120 real digits."""
     return digits.train.take(np.arange(120))

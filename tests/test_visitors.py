@@ -27,8 +27,8 @@ MOST_EACH, MOST_LEFT = 50.0, 100.0  # MB
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    [lab] = open_labs(["digits"], ["fast"], tmp_path_factory.mktemp("cache"))
+def lab(cache):
+    [lab] = open_labs(["digits"], ["fast"], cache)
     lab.start().join()
     assert lab.fit.state == "ready", lab.fit.error
     yield lab

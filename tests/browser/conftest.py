@@ -45,12 +45,6 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory) -> Path:
-    """Where digits are fitted once for all."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="session")
 def server(cache):
     with running(cache) as (url, _):
         yield url
