@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from core.errors import DataError
 
@@ -71,6 +71,10 @@ def decode_image(data: bytes, name: str = "image", limits: InputLimits = InputLi
             pixels = np.array(_flat_rgb(ImageOps.exif_transpose(image)))
     except DataError:
         raise
+    except UnidentifiedImageError as error:  # its own words name an object in memory
+        raise DataError(
+            f"{shown(name)} ({len(data):,} bytes) is no image that is read here; give a complete PNG, JPEG, WebP or BMP."
+        ) from error
     except Exception as error:  # the decoders raise nearly everything on damaged data
         raise DataError(
             f"{shown(name)} ({len(data):,} bytes) cannot be read as an image ({type(error).__name__}: {shown(error)}); "

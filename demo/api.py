@@ -32,9 +32,11 @@ class Api:
         The session is private, unless the app serves a workspace: then its model is everyone's.
         """
         self._opened.count()
-        home = self.pages[0]
-        wanted = home.offers.chosen({"dataset": dataset, "preset": preset}, home.lab.engine.pair)
-        lab = next(page.lab for page in self.pages if page.lab.engine.pair == wanted)
+        here = self.pages[0].lab.engine.pair
+        wanted, labs = (dataset or here[0], preset or here[1]), {page.lab.engine.pair: page.lab for page in self.pages}
+        if wanted not in labs:
+            raise InputError(texts.API_NOT_OFFERED.format(" · ".join(wanted)[:60], ", ".join(" · ".join(pair) for pair in labs)))
+        lab = labs[wanted]
         lab.start()
         visitor = lab.ready(lab.enter())
         eraser = visitor.eraser
@@ -45,23 +47,25 @@ class Api:
         for name, value in (("first", first), ("count", count)):
             if isinstance(value, bool) or not isinstance(value, int):
                 raise InputError(texts.BAD_NUMBER.format(name, str(value)[:40], "a whole number"))
+            if value < 0:
+                raise InputError(texts.BAD_NUMBER.format(name, value, "a whole number of at least 0"))
         page = self._page(session)
         home = page.lab.homes(self._visitor(session))
         labels, classes = page.lab.samples.labels, page.lab.samples.classes
-        rows = [r for r in range(max(0, first), len(home)) if home[r] >= 0][: max(0, min(count, MOST_LISTED))]
+        rows = [r for r in range(first, len(home)) if home[r] >= 0][: min(count, MOST_LISTED)]
         return [{"row": r, "class": classes[labels[r]], "cluster": int(home[r])} for r in rows]
 
     def plan(self, session: str, rows: list[int]) -> dict[str, Any]:
         """Say what forgetting these rows would take; nothing is changed."""
         visitor, page = self._visitor(session), self._page(session)
-        return visitor.eraser.plan(page.lab.ids(_checked(rows, page.lab))).summary()
+        return visitor.eraser.plan(page.lab.ids(_checked(rows, page.lab, visitor))).summary()
 
     async def forget(self, session: str, rows: list[int]) -> dict[str, Any]:
         """Forget these rows and return the result."""
         visitor, page = self._visitor(session), self._page(session)
         if visitor.job:
             raise InputError(texts.BUSY)
-        visitor.selection = tuple(_checked(rows, page.lab))
+        visitor.selection = tuple(_checked(rows, page.lab, visitor))
         visitor.plan = visitor.eraser.plan(page.lab.ids(list(visitor.selection)))
         done = len(visitor.requests)
         async for _ in page.forget(session):
@@ -80,12 +84,15 @@ class Api:
 
     def _visitor(self, session: str) -> Visitor:
         lab = self._page(session).lab
-        visitor = lab.ready(lab.find(session))
+        found = lab.find(session)
+        if found is None or found.closed:
+            raise InputError(texts.API_SESSION_OVER)
+        visitor = lab.ready(found)
         visitor.calls.count()
         return visitor
 
 
-def _checked(rows: list[int], lab: Lab) -> list[int]:
+def _checked(rows: list[int], lab: Lab, visitor: Visitor) -> list[int]:
     n = len(lab.samples)
     if not isinstance(rows, list):
         raise InputError(texts.BAD_ROWS.format(str(rows)[:40], n - 1))
@@ -93,7 +100,10 @@ def _checked(rows: list[int], lab: Lab) -> list[int]:
         raise InputError(texts.TOO_MANY_ROWS.format(len(rows), n))
     wrong = [r for r in rows if isinstance(r, bool) or not isinstance(r, int) or not 0 <= r < n]
     if wrong:
-        raise InputError(texts.BAD_NUMBERS.format(str(wrong[0])[:40], n - 1))
+        raise InputError(texts.BAD_ROW.format(str(wrong[0])[:40], n - 1))
+    gone = sorted(set(rows) & set(visitor.gone))
+    if gone:
+        raise InputError(texts.GONE_ROWS.format(len(gone), gone[0]))
     return sorted(set(rows))
 
 

@@ -167,9 +167,11 @@ class Handlers:
         return visitor.eraser.plan(self.lab.ids(list(visitor.selection)))
 
     def _summary(self, visitor: Visitor) -> dict[str, Any]:
-        """Return the plan's figures, and how many clusters hold the selected images."""
+        """Return the plan's figures, and how many clusters hold the selected images; full retraining as measured, where it was."""
+        plan, measured = visitor.plan, self.lab.measured
         holding = np.unique(self.lab.homes(visitor)[list(visitor.selection)])
-        return visitor.plan.summary() | {"clusters_holding": len(holding)}
+        full = {"predicted_full_seconds": measured.judged(len(plan.kept))} if measured else {}
+        return plan.summary() | {"clusters_holding": len(holding)} | full
 
     # --- working --------------------------------------------------------------------------------------------------
 
@@ -185,6 +187,8 @@ class Handlers:
         if visitor.plan is None:
             raise InputError(texts.NOTHING_SELECTED)
         plan, rows = visitor.plan, visitor.selection
+        if visitor.study:
+            gr.Info(texts.STUDY_ENDED)
         visitor.end_study()
         job = visitor.job = self.jobs.submit(lambda send, cancel: self._forget(visitor, rows, plan, progress_of(send), cancel))
         yield self._busy(visitor)
@@ -458,7 +462,7 @@ class Handlers:
             **report,
             "result": self._result_text(visitor, request, taken, full),
             "times": gr.update(value=charts.times(taken, full), visible=True) if full else gr.update(visible=False),
-            "changes": gr.update(value=charts.class_changes(names, changes), visible=True),
+            "changes": gr.update(value=charts.class_changes(names, changes), visible=True) if names else gr.update(visible=False),
         }
 
     def _result_text(self, visitor: Visitor, request: Request, taken: float, full: float | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from core.datasets import Dataset, load_dataset
-from core.errors import InputError
+from core.errors import DataError, InputError
 from core.types import ProgressCallback, Samples
 from demo.records import Records
 
@@ -90,11 +90,20 @@ class Kept:
         return known
 
     def _dataset(self, asked: str | None, data_dir: str | Path | None) -> Dataset:
-        """Return the data set, for its test images; the private ones come from the workspace once there is one."""
+        """Return the data set, for its test images; the private ones come from the workspace once there is one.
+
+        A workspace outlives the data that it was made of: where they are no longer found, there are no test images.
+        """
         if self.workspace is None:
             return load_dataset(asked or "digits", data_dir)
         about = self.workspace.about
-        data = load_dataset(asked or about.name, data_dir)
+        try:
+            data = load_dataset(asked or about.name, data_dir)
+        except DataError:
+            if asked:
+                raise
+            nothing = Samples.build(np.zeros((0, *about.shape, 3), np.uint8), np.zeros(0, np.int64), about.classes)
+            return Dataset(about.name, nothing, nothing)
         if (data.name, data.test.classes) != (about.name, about.classes):
             raise InputError(f"{self.root} holds {about.name}, not {data.name}. Leave --dataset out, or choose another folder.")
         return replace(data, train=data.train.take(np.empty(0, np.int64)))

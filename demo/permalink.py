@@ -44,7 +44,7 @@ def read(query: Mapping[str, str], samples: Samples) -> Link:
             return default
 
     seed = attempt(lambda: _whole(query, "seed", 0, MOST_SEED), 0)
-    drawn = attempt(lambda: _drawn(query.get("select") or ""), 0)
+    drawn = attempt(lambda: _drawn(query.get("select") or "", len(samples)), 0)
     rows = attempt(lambda: draw(samples, drawn, seed) if drawn else _rows(query.get("select") or "", len(samples)), [])
     attempt(lambda: _whole(query, "step", 1, STEPS), 0)
     attempt(lambda: _known(query, "tab", texts.TABS), None)
@@ -66,17 +66,20 @@ def _whole(query: Mapping[str, str], name: str, least: int, most: int) -> int:
     return int(text)
 
 
-def _drawn(text: str) -> int:
+def _drawn(text: str, n: int) -> int:
     if not text.startswith("random-"):
         return 0
     found = re.fullmatch(r"random-([1-9]\d{0,8})", text)
-    if not found:
-        raise InputError(texts.BAD_LINK.format("select", text[:40], "random- and a whole number of at least 1"))
+    if not found or int(found[1]) > n:
+        raise InputError(texts.BAD_LINK.format("select", text[:40], f"random- and {texts.whole(1, n)}"))
     return int(found[1])
 
 
 def _rows(text: str, n: int) -> list[int]:
-    return [] if text.startswith("random-") else parse_numbers(text, n)
+    try:
+        return [] if text.startswith("random-") else parse_numbers(text, n)
+    except InputError as error:
+        raise InputError(texts.LINK_SELECTION.format(error)) from error
 
 
 def _known(query: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> None:

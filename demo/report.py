@@ -92,6 +92,7 @@ def section(title: str, note: str, *content: str) -> str:
 
 def figure(chart: go.Figure, summary: str) -> str:
     """Return a chart with its summary in words, which is also what a screen reader gets."""
+    chart = chart.update_layout(title={"text": ""}, margin={"t": 16})  # the summary below says it
     drawn = chart.to_html(full_html=False, include_plotlyjs=False, config=CONFIG, default_width="100%")
     return f'<figure role="group" aria-label="{escape(summary)}">{drawn}<figcaption>{escape(summary)}</figcaption></figure>'
 

@@ -40,7 +40,8 @@ class RequestReport:
         if not visitor.requests:
             raise InputError(texts.NOTHING_FORGOTTEN)
         visitor.rate.count()
-        content = report(tuple(visitor.requests), self.page.lab)
+        cancelled = visitor.records.withdrawn() if visitor.records else 0
+        content = report(tuple(visitor.requests), self.page.lab, cancelled)
         path = Path(get_upload_folder()).resolve() / secrets.token_hex(32) / NAME
         path.parent.mkdir(parents=True, mode=0o700)
         path.write_text(content, encoding="utf-8")
@@ -48,15 +49,15 @@ class RequestReport:
         return {"report_file": str(path)}
 
 
-def report(requests: Sequence[Request], lab: Lab) -> str:
-    """Return the whole document: the last request at length, then all of them, their receipts and what they depend on."""
+def report(requests: Sequence[Request], lab: Lab, cancelled: int = 0) -> str:
+    """Return the whole document: the last request at length, then all of them, and how many more were cancelled, and their receipts."""
     last = requests[-1]
     sections = [
         (texts.REPORT_FORGOTTEN, _forgotten(last)),
         (texts.REPORT_ACCURACY, _accuracy(last)),
         (texts.REPORT_TIME, _time(last, lab.measured)),
         (texts.REPORT_PROOF, _proof(last)),
-        (texts.REPORT_ALL, _all(requests)),
+        (texts.REPORT_ALL, _all(requests, cancelled)),
         (texts.REPORT_MACHINE, _circumstances(last, lab)),
         (texts.REPORT_RECEIPTS, _receipts(requests)),
     ]
@@ -122,7 +123,7 @@ def _proof(request: Request) -> str:
     return paragraph(title, f"verdict {verdict}") + paragraph(info) + pairs(roots) + paragraph(texts.REPORT_LIMITS)
 
 
-def _all(requests: Sequence[Request]) -> str:
+def _all(requests: Sequence[Request], cancelled: int) -> str:
     rows = [
         (
             number,
@@ -137,7 +138,7 @@ def _all(requests: Sequence[Request]) -> str:
     seconds = [r.outcome.seconds.total for r in requests]
     chart = figure(charts.each_request(_numbers(requests), seconds), texts.CHART_REQUESTS) if len(requests) > 1 else ""
     total = texts.ledger_total(len(requests), sum(len(r.rows) for r in requests), sum(seconds), None)
-    return paragraph(total) + chart + table(texts.REPORT_ALL_HEAD, rows, texts.REPORT_ALL)
+    return paragraph(f"{total} {texts.withdrawn(cancelled)}".strip()) + chart + table(texts.REPORT_ALL_HEAD, rows, texts.REPORT_ALL)
 
 
 def _numbers(requests: Sequence[Request]) -> list[int]:

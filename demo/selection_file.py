@@ -42,10 +42,12 @@ def fingerprint(samples: Samples) -> str:
 
 
 def _parsed(text: str) -> dict[str, Any]:
+    if not text.strip():
+        raise InputError(texts.FILE_EMPTY)
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InputError(texts.FILE_JSON.format(_shown(text[:20]))) from error
+        raise InputError(texts.FILE_JSON.format(_shown(text[:20]), getattr(error, "lineno", 1))) from error
     if not isinstance(content, dict) or "format" not in content:
         raise InputError(texts.FILE_OTHER)
     return content

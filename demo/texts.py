@@ -70,10 +70,12 @@ NOT_OFFERED = "“{}” is not on offer here. You see this page instead; on offe
 NOTHING_OFFERED = "0 models are on offer. Name at least one data set and one preset."
 OFFERED_TWICE = "Two data sets would share the page “/{}”. Give their folders different names."
 BAD_NUMBER = "{} is {}; give {}."
+LINK_SELECTION = "This link's selection was left out. {}"
 BAD_LINK = "This link says {}={}, which is not {}. It was left out."
 LINK_TOO_LONG = "This selection is too long for a link ({:,} characters, at most {:,}). Save it as a file instead."
 NONE_LIKE_IT = "There are no other images left to add."
-FILE_JSON = "This file is no selection: it begins with {} instead of JSON. Open a file that “Save” made."
+FILE_JSON = "This file is no selection: it begins with {}, and JSON ends or breaks in line {}. Open a file that “Save” made."
+FILE_EMPTY = "This file is empty. Open a file that “Save” made."
 FILE_OTHER = "This file is no saved selection. Open a file that “Save” made."
 FILE_FORMAT = "This file says format {} version {}; this page reads {} version {}. Open a file that “Save” made."
 FILE_DATASET = "This selection was made on data set {}, but this page shows {!r}. Choose that data set above, then open the file."
@@ -180,6 +182,10 @@ NOTHING_FORGOTTEN = "Forget something first, then run full retraining to compare
 BUSY = "A request of yours is already running. Wait for it, or cancel it."
 FIT_FAILED = "The model could not be trained: {}"
 BAD_NUMBERS = "“{}” is not a number or a range. Write numbers from 0 to {:,}, such as 3, 17, 200-240."
+BAD_ROW = "rows holds {}; give numbers from 0 to {:,}."
+GONE_ROWS = "{:,} of these rows are forgotten already (first: {:,}). List the images that are left, and ask again; nothing was changed."
+API_SESSION_OVER = "There is no such session, or it has ended. Open one with /open."
+API_NOT_OFFERED = "“{}” is not on offer; there is: {}."
 BAD_ROWS = "rows is {}; give a list of numbers from 0 to {:,}."
 BAD_RANGE = "“{}” is not among the numbers from 0 to {:,}. Choose smaller ones."
 BAD_ORDER = "“{}” runs backwards. Write the smaller number first."
@@ -217,7 +223,7 @@ def count(n: int, one: str, many: str | None = None) -> str:
 def seconds(value: float) -> str:
     """Return a duration as people say it: 0.62 s, 21 s, 3 min 20 s."""
     if value < 10:
-        return f"{value:.2g} s" if value < 1 else f"{value:.1f} s"
+        return "under 0.01 s" if 0 < value < 0.01 else f"{value:.2g} s" if value < 1 else f"{value:.1f} s"
     if value < 120:
         return f"{value:.0f} s"
     return f"{int(value // 60)} min {int(value % 60)} s"
@@ -256,7 +262,8 @@ def plan_time(s: dict) -> str:
 def _expected(s: dict) -> str:
     if not s["measured_clusters"]:
         return f"Time: {NOT_MEASURED_TIME} on this machine"
-    about = f"About {seconds(s['predicted_seconds'])}"
+    about = seconds(s["predicted_seconds"])
+    about = about.capitalize() if about.startswith("under") else f"About {about}"
     low, high = (seconds(value) for value in s["predicted_range"])
     return about if low == high else f"{about} ({low} to {high}, judged by {count(s['measured_clusters'], 'cluster')} trained here)"
 
@@ -579,6 +586,7 @@ COMPARE_INFO = (
 COMPARE_PREPARING = "Getting the pictures and models ready"
 COMPARE_STOPPED = "Stopped. What was measured stays."
 EMPTY_METHODS = "Nothing compared yet. Results appear here one by one, as each method finishes."
+STUDY_ENDED = "Your comparison or membership test was ended: it was about the request before this one."
 STUDY_BUSY = "A comparison or membership test of yours is running. Wait for it, or stop it."
 NO_EARLIER_MODEL = (
     "The lab no longer has the model as it was before this request, so nothing can be compared with it. Press Start over and forget again."
@@ -592,7 +600,7 @@ EMPTY_REACH = "Select pictures on the map to see which clusters they touch under
 REACHES = {
     "adaptive": ("Clustered by likeness", "your request, with this model's clusters"),
     "random": ("Random shards", "your request, with equally many random shards"),
-    "spread": ("Worst case", "as many pictures, spread over as many of this model's clusters as there are"),
+    "spread": ("Spread on purpose", "as many pictures that shaped no cluster, spread over as many of this model's clusters as there are"),
 }
 
 RUN_AUDIT = "Run the membership test"
@@ -727,9 +735,11 @@ def reach_verdict(found) -> str:
     """Return what the comparison of clusterings shows for this request."""
     if found.images == 1:
         return "One picture touches one shard in either case, or a few clusters if it helped to shape them. Select several that look alike."
-    mine, theirs = len(found.adaptive.touched), len(found.random.touched)
-    if mine < theirs:
+    mine, theirs = found.adaptive, found.random
+    if len(mine.touched) < len(theirs.touched):
         return "Pictures that look alike share clusters, so fewer retrain than at random. The wider a request is spread, the less is saved."
+    if mine.retrain < theirs.retrain:
+        return "As many clusters are touched as at random, but smaller ones, so fewer samples retrain."
     return "These pictures are spread out or helped to shape the clusters, so likeness saves nothing over random shards here."
 
 

@@ -216,7 +216,7 @@ def test_parquet_refusals(tmp_path):
         (dict(labels=[0, 0, 1, 1], label="kind"), "name one of them label or fine_label"),
         (dict(labels=[0, 1]), "leave none to test on"),
         (dict(labels=[0, 0, 1, 1], subject=["a", "b", None, "d"]), "subject name is ''"),
-        (dict(labels=[0, 0, 1, 1], blobs=[{"bytes": b"x", "path": None}] * 4), "cannot be read as an image"),
+        (dict(labels=[0, 0, 1, 1], blobs=[{"bytes": b"x", "path": None}] * 4), "is no image that is read here"),
     ]
     for options, message in cases:
         with pytest.raises(DataError, match=message):

@@ -266,10 +266,15 @@ def test_the_api_plans_forgets_and_tells_the_result(lab, handlers):
     assert result == api.result(session)[0]
     assert result["root"]["before"] != result["root"]["after"]
     assert {r["row"] for r in api.images(session)}.isdisjoint({1, 7})
-    with pytest.raises(InputError):
-        api.plan(session, [60])
-    with pytest.raises(NotFittedError):
-        api.plan("guess", [1])
+    for call, words in (
+        (lambda: api.plan(session, [60]), "rows holds 60; give numbers from 0 to 59"),
+        (lambda: api.plan(session, [7, 8]), "1 of these rows are forgotten already .first: 7."),
+        (lambda: api.plan("guess", [1]), "Open one with /open"),
+        (lambda: api.images(session, first=-5), "at least 0"),
+        (lambda: api.open("nope", "x"), "“nope · x” is not on offer; there is: fake · fast"),
+    ):
+        with pytest.raises(InputError, match=words):
+            call()
 
 
 def test_a_selection_as_text_reads_back_the_same():
@@ -325,3 +330,16 @@ def test_an_event_ends_with_no_change_which_gradio_may_show_once_more():
         return [updates async for updates in _wired(handler, {"plan": "PLAN"})()]
 
     assert asyncio.run(sent()) == [{"PLAN": "half way"}, {"PLAN": "done"}, gr.skip()]
+
+
+def test_a_request_that_ends_a_study_says_so(lab, handlers, monkeypatch):
+    said = []
+    monkeypatch.setattr("gradio.Info", said.append)
+    visitor = lab.enter()
+    for row, study in ((1, None), (2, Job(study=True))):
+        visitor.study = study
+        handlers.select(visitor.token, [row])
+        last(handlers.forget(visitor.token))
+    assert len(said) == 1
+    assert "was ended" in said[0]
+    assert study.cancel.is_set()

@@ -10,7 +10,7 @@ from core import presets
 from core.backbone import load_backbone
 from core.datasets import load_dataset
 from core.eraser import LMEraser
-from core.errors import InputError, StalePlanError, StoreError
+from core.errors import DataError, InputError, StalePlanError, StoreError
 from core.executors import InlineExecutor
 from core.verify import verify_workspace
 from demo.engine import open_workspace
@@ -143,6 +143,25 @@ def test_starting_over_is_not_offered(opened):
     assert not updates["start_over"]["visible"]
     with pytest.raises(InputError, match="for good"):
         handlers.start_over(visitor.token)
+
+
+def test_a_workspace_outlives_the_data_it_was_made_of(opened, monkeypatch):
+    root = opened()[0].base.eraser.root_
+
+    def missing(name, data_dir=None):
+        raise DataError(f"{name!r} is no data set and no path here.")
+
+    monkeypatch.setattr("demo.kept.load_dataset", missing)
+    lab, handlers = opened()
+    assert lab.base.eraser.root_ == root
+    visitor = lab.enter()
+    updates = forget(handlers, visitor, 1, 7)
+    assert "2 images forgotten" in updates["result"]
+    assert "Retained images" in updates["result"]
+    assert "Test images" not in updates["result"]
+    assert not updates["changes"]["visible"]
+    with pytest.raises(DataError):
+        opened("digits")
 
 
 def test_an_unfinished_request_is_completed_at_the_next_start(opened, few, tmp_path):

@@ -31,8 +31,8 @@ def test_random_images_follow_from_count_and_seed():
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"select": "3-999"}, "“3-999” is not among the numbers"),
-        ({"select": "random-99"}, "count is 99"),
+        ({"select": "3-999"}, "This link's selection was left out. “3-999” is not among the numbers"),
+        ({"select": "random-99"}, "select=random-99, which is not random- and a whole number from 1 to 60"),
         ({"select": "random-x"}, "select=random-x, which is not random- and a whole number"),
         ({"select": "random-0"}, "select=random-0"),
         ({"seed": "-1"}, "seed=-1, which is not a whole number from 0"),

@@ -244,7 +244,7 @@ def test_an_address_of_what_is_not_offered_shows_this_page_and_says_so(two, monk
     monkeypatch.setattr("gradio.Warning", said.append)
     seen = last(visit(two[0], {"preset": "turbo", "select": "99", "seed": "x"}))
     assert "Ready" in seen[-1]["status"]
-    assert [words.split(" ")[0] for words in said] == ["“fake", "This", "“99”"]
+    assert [words.split(" ")[0] for words in said] == ["“fake", "This", "This"]
 
 
 def test_a_link_restores_selection_and_seed(two):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.reach import Reach, Reaches
 from demo import texts
 
 PLAN = {
@@ -42,10 +43,26 @@ def test_images_that_shaped_the_clusters_explain_why_more_retrain():
     assert "in 1 of 41 clusters. Some of them shaped the clusters, so more retrain. 3 prompts" in texts.plan(PLAN | {"clusters_holding": 1})
 
 
+def test_next_to_no_time_is_said_so():
+    assert texts.plan_time(PLAN | {"predicted_seconds": 0.0008, "predicted_range": [0.001, 0.002]}).startswith("Under 0.01 s;")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "words"),
+    [((2, 90), (3, 80), "fewer retrain than at random"), ((3, 37), (3, 60), "smaller ones"), ((3, 60), (3, 60), "saves nothing")],
+)
+def test_the_clusterings_are_compared_by_clusters_then_by_samples(mine, theirs, words):
+    reach = lambda touched, retrain: Reach(9, tuple(range(touched)), retrain, 99, 0.0)  # noqa: E731
+    found = Reaches(3, reach(*mine), reach(*theirs), reach(3, 3), {})
+    assert words in texts.reach_verdict(found)
+
+
 def test_forgetting_everything_says_so():
     assert "empty" in texts.plan(PLAN | {"images": 1437})
 
 
-@pytest.mark.parametrize(("value", "words"), [(0.618, "0.62 s"), (1.25, "1.2 s"), (21.4, "21 s"), (200.0, "3 min 20 s")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.00083, "under 0.01 s"), (0.618, "0.62 s"), (1.25, "1.2 s"), (21.4, "21 s"), (200.0, "3 min 20 s")]
+)
 def test_seconds_read_well(value, words):
     assert texts.seconds(value) == words

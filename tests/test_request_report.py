@@ -1,7 +1,6 @@
 """The report stands alone: what it says, what it never says, and where its file lies; in Chromium it draws without a network."""
 
 import re
-import shutil
 from html import unescape
 from pathlib import Path
 
@@ -10,6 +9,8 @@ import pytest
 from core.errors import InputError
 from demo import request_report
 from demo.request_report import RequestReport, report
+from tests.browser.chromium import found, started
+from tests.conftest import need
 from tests.test_receipts_tab import forget, merged
 
 
@@ -60,6 +61,12 @@ def test_the_file_is_hard_to_guess_one_at_a_time_and_gone_with_the_visitor(lab, 
     assert list(uploads.iterdir()) == []
 
 
+def test_it_says_why_numbers_are_missing(lab, visitor):
+    requests = tuple(visitor.requests)
+    assert "1 request was cancelled; the numbers skip it." in report(requests, lab, cancelled=1)
+    assert "cancelled" not in report(requests, lab)
+
+
 def test_there_is_no_report_of_nothing(lab, handlers, uploads):
     with pytest.raises(InputError, match="Forget something first"):
         RequestReport(handlers).make(lab.enter().token)
@@ -69,14 +76,12 @@ def test_there_is_no_report_of_nothing(lab, handlers, uploads):
 @pytest.mark.browser
 def test_opened_from_disk_it_draws_its_charts_and_asks_no_network(lab, visitor, tmp_path):
     sync_api = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        pytest.skip("Chromium was not found on the path")
+    need(found() is not None, "Chromium was not found on the path")
     file = tmp_path / "report.html"
     file.write_text(report(tuple(visitor.requests), lab))
     asked, errors = [], []
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--headless", "--no-sandbox", "--disable-gpu"])
+        browser = started(playwright)
         page = browser.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: errors.append(str(error)))
