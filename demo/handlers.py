@@ -271,7 +271,8 @@ class Handlers:
             yield self._results(visitor) | self._full_busy(False) | self._request(visitor)
         except Exception as error:  # whatever it was, the page comes to rest first
             visitor.job = None
-            yield self._full_busy(False) | self._request(visitor)
+            stopped = {f"note_{tab}": markup.note(texts.FULL_STOPPED) for tab in ("result", "proof")}
+            yield self._full_busy(False) | self._request(visitor) | (stopped if isinstance(error, CancelledError) else {})
             if not isinstance(error, CancelledError):
                 raise
         finally:

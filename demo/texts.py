@@ -609,6 +609,7 @@ LEAD_AUDIT = "A membership test guesses from the model's answers whether it ever
 AUDIT_INFO = (
     "Attacks the model before, after, and one retrained without the pictures, with 16 small shadow models for each touched cluster."
 )
+FULL_STOPPED = "Stopped. Nothing was measured, and your model is as it was."
 AUDIT_STOPPED = "Stopped. No result was kept."
 AUDIT_OTHER_MODEL = "The tested model has another root than yours, so the test says nothing about it. Press Start over and forget again."
 AUDIT_STAGES = {

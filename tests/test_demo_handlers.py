@@ -343,3 +343,20 @@ def test_a_request_that_ends_a_study_says_so(lab, handlers, monkeypatch):
     assert len(said) == 1
     assert "was ended" in said[0]
     assert study.cancel.is_set()
+
+
+def test_stopping_full_retraining_is_said(lab, handlers):
+    visitor = lab.enter()
+    handlers.select(visitor.token, [1])
+    last(handlers.forget(visitor.token))
+    visitor.eraser.pause = 0.2
+
+    async def stopped():
+        seen = []
+        async for updates in handlers.full(visitor.token):
+            seen.append(updates)
+            handlers.cancel(visitor.token)
+        return seen[-1]
+
+    assert "Stopped. Nothing was measured" in asyncio.run(stopped())["note_proof"]
+    assert visitor.requests[-1].full is None
