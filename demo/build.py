@@ -71,7 +71,8 @@ def _page(demo: gr.Blocks, handlers: Handlers, offers: Offers) -> None:
 def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     on = functools.partial(_on, outputs=list(parts.values()), parts=parts)
     visitor, pick = parts["visitor"], functools.partial(_on, outputs=_selection_outputs(handlers.lab, parts), parts=parts)
-    on(demo.load, handlers.arrive, [], concurrency_limit=None)
+    arrived = on(demo.load, handlers.arrive, [], concurrency_limit=None)
+    pick(arrived.then, handlers.settle, [visitor])
     demo.unload(handlers.depart)
     pick(parts["map"].select, handlers.select, [visitor, parts["map"]], trigger_mode="always_last", concurrency_limit=8)
     pick(parts["tray"].click, handlers.remove, [visitor])
@@ -81,6 +82,7 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     pick(parts["choose"].click, handlers.choose, chosen)
     pick(parts["numbers"].submit, handlers.choose, chosen)
     forgotten = on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
+    pick(forgotten.then, handlers.settle, [visitor])
     shown_later = [parts["map"], parts["odds"]]
     _on(forgotten.success, handlers.recolor, [visitor], shown_later, parts, concurrency_limit=None, trigger_mode="multiple")
     for tab in ("result", "proof"):
@@ -129,10 +131,7 @@ def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: 
 
 
 def _wired(handler: Callable, parts: dict) -> Callable:
-    """Return the handler for Gradio: names become components, the engine's own errors become `gr.Error`.
-
-    When an event ends, Gradio shows its last state once more, over whatever a quick visitor has done by then: it is one of no change.
-    """
+    """Return the handler for Gradio: names become components, the engine's own errors become `gr.Error`."""
     named = lambda updates: {parts[name]: value for name, value in updates.items()} or gr.skip()  # noqa: E731
 
     @functools.wraps(handler)
@@ -140,7 +139,6 @@ def _wired(handler: Callable, parts: dict) -> Callable:
         try:
             async for updates in handler(*args):
                 yield named(updates)
-            yield gr.skip()
         except LMEraserError as error:
             raise _shown(error) from error
 

@@ -8,12 +8,11 @@ import re
 import time
 from types import SimpleNamespace
 
-import gradio as gr
 import pytest
 
 from core.errors import InputError, NotFittedError
 from demo.api import Api
-from demo.build import _wired, build_demo
+from demo.build import build_demo
 from demo.handlers import Handlers
 from demo.jobs import Job, Jobs
 from demo.limits import TooOftenError
@@ -321,15 +320,25 @@ def test_results_hold_seed_versions_hardware_and_all_requests(lab, handlers):
         assert any(line.startswith(part) for line in lines), part
 
 
-def test_an_event_ends_with_no_change_which_gradio_may_show_once_more():
-    async def handler():
-        yield {"plan": "half way"}
-        yield {"plan": "done"}
+def test_a_selection_made_while_a_visitor_is_let_in_is_shown_again_at_the_end(lab, handlers):
+    async def journey():
+        arriving = handlers.arrive(page())
+        token = (await anext(arriving))["visitor"]
+        handlers.select(token, [1, 7])
+        async for _ in arriving:
+            pass
+        return token
 
-    async def sent():
-        return [updates async for updates in _wired(handler, {"plan": "PLAN"})()]
-
-    assert asyncio.run(sent()) == [{"PLAN": "half way"}, {"PLAN": "done"}, gr.skip()]
+    token = asyncio.run(journey())
+    updates = handlers.settle(token)
+    assert updates["map"]["value"] == [1, 7]
+    assert updates["tray"].count("data-remove") == 2
+    assert updates["forget"]["interactive"]
+    lab.find(token).job = Job()
+    assert handlers.settle(token)["cancel"]["interactive"]
+    lab.find(token).job = None
+    last(handlers.forget(token))
+    assert handlers.settle(token) == {}
 
 
 def test_a_request_that_ends_a_study_says_so(lab, handlers, monkeypatch):
