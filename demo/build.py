@@ -72,7 +72,7 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     on = functools.partial(_on, outputs=list(parts.values()), parts=parts)
     visitor, pick = parts["visitor"], functools.partial(_on, outputs=_selection_outputs(handlers.lab, parts), parts=parts)
     arrived = on(demo.load, handlers.arrive, [], concurrency_limit=None)
-    pick(arrived.then, handlers.settle, [visitor])
+    pick(arrived.then, handlers.arrived, [visitor])
     demo.unload(handlers.depart)
     pick(parts["map"].select, handlers.select, [visitor, parts["map"]], trigger_mode="always_last", concurrency_limit=8)
     pick(parts["tray"].click, handlers.remove, [visitor])
@@ -82,7 +82,7 @@ def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
     pick(parts["choose"].click, handlers.choose, chosen)
     pick(parts["numbers"].submit, handlers.choose, chosen)
     forgotten = on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
-    pick(forgotten.then, handlers.settle, [visitor])
+    pick(forgotten.then, handlers.forgotten, [visitor])
     shown_later = [parts["map"], parts["odds"]]
     _on(forgotten.success, handlers.recolor, [visitor], shown_later, parts, concurrency_limit=None, trigger_mode="multiple")
     for tab in ("result", "proof"):
@@ -136,9 +136,13 @@ def _wired(handler: Callable, parts: dict) -> Callable:
 
     @functools.wraps(handler)
     async def generating(*args):
+        silent = True
         try:
             async for updates in handler(*args):
+                silent = False
                 yield named(updates)
+            if silent:  # Gradio would empty all outputs of an event that says nothing
+                yield gr.skip()
         except LMEraserError as error:
             raise _shown(error) from error
 

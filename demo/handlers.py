@@ -137,23 +137,25 @@ class Handlers:
         copies = visitor.plan.copies_left if visitor.plan else ()
         return self.reselected(visitor, sorted({*visitor.selection, *self.lab.rows(copies)}))
 
-    def settle(self, token: str | None) -> Updates:
-        """Show the selection as it is, if a quick visitor has made another since the event before this one said how things are.
+    def arrived(self, token: str | None) -> Updates:
+        """Show the selection as it is, if there is one, from a link or made by a quick visitor while being let in.
 
         When an event that reports as it goes ends, Gradio shows its last state once more, over whatever has been selected by then.
         """
         visitor = self.lab.find(token)
-        if visitor is None or visitor.closed:
-            return {}
-        unplanned = visitor.plan is None and visitor.selection and not visitor.job  # selected just before there was a model
-        if visitor.said == visitor.selection and not unplanned:
-            return {}
-        if unplanned:
-            visitor.plan = self._planned(visitor)
-        value = {"map": gr.update(value=list(visitor.selection), marks=self._marks(visitor, working=bool(visitor.job)))}
+        return self._shown_again(visitor) if visitor is not None and visitor.selection else {}
+
+    def forgotten(self, token: str | None) -> Updates:
+        """As `arrived`, if a quick visitor has made another selection as a request ended."""
+        visitor = self.lab.find(token)
+        return self._shown_again(visitor) if visitor is not None and visitor.selection != visitor.left else {}
+
+    def _shown_again(self, visitor: Visitor) -> Updates:
+        updates = {"map": gr.update(value=list(visitor.selection), marks=self._marks(visitor, working=bool(visitor.job)))}
         if visitor.job:
-            return {**self._idle_controls(visitor, working=True), "cancel": gr.update(interactive=True), **value}
-        return {**self._request(visitor), **value, "how": self._how(visitor)}
+            return {**self._idle_controls(visitor, working=True), "cancel": gr.update(interactive=True), **updates}
+        visitor.plan = visitor.plan or self._planned(visitor)  # none, if the selection came just before the model
+        return {**self._request(visitor), **updates, "how": self._how(visitor)}
 
     def present(self, visitor: Visitor, rows: Iterable[int]) -> Updates:
         """Select those of the rows that are still in the model, with a word about the others."""
@@ -216,7 +218,7 @@ class Handlers:
                     visitor.selection, visitor.plan, visitor.fresh = (), None, rows
                 else:
                     yield {"plan": self._working(visitor, event)}
-            visitor.job = None
+            visitor.job, visitor.left = None, visitor.selection
             yield (await asyncio.to_thread(self._everything, visitor)) | {"plan": self._done(visitor.requests[-1])}
         except Exception as error:  # whatever it was, the page comes to rest first
             visitor.job = None
@@ -331,7 +333,7 @@ class Handlers:
     # --- showing --------------------------------------------------------------------------------------------------
 
     def _everything(self, visitor: Visitor) -> Updates:
-        visitor.shown, visitor.said = visitor.eraser.root_ if visitor.eraser is not None else "", visitor.selection
+        visitor.shown = visitor.eraser.root_ if visitor.eraser is not None else ""
         marks = self._marks(visitor)
         look = {"points": self._points(), "token": visitor.token, "paint": self._paint(visitor), "marks": marks}
         return {
@@ -435,8 +437,8 @@ class Handlers:
     def _rested(self, visitor: Visitor, error: Exception) -> Updates:
         self.lab.find(visitor.token)  # a kept model may have changed meanwhile
         visitor.plan = visitor.plan or self._planned(visitor)
-        visitor.said = visitor.selection
-        updates = self._request(visitor) | {"map": gr.update(value=list(visitor.selection), marks=self._marks(visitor))}
+        visitor.left = visitor.selection
+        updates = self._request(visitor) | {"map": gr.update(marks=self._marks(visitor))}
         if isinstance(error, CancelledError):
             updates["plan"] = markup.notice("cancelled", texts.CANCELLED, texts.plan(self._summary(visitor)))
         return updates | {f"full_{tab}": gr.update(interactive=True) for tab in ("result", "proof")}

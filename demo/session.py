@@ -194,7 +194,7 @@ class Visitor:
     rate: Rate = field(default_factory=lambda: Rate(REQUESTS))
     calls: Rate = field(default_factory=lambda: Rate(CALLS))  # of the public API
     shown: str = ""  # root of the model that the page shows
-    said: tuple[int, ...] = ()  # the selection when an event last showed everything
+    left: tuple[int, ...] = ()  # the selection when the last request ended
     curious: bool = False  # whether the Methods tab was opened
     study: Any = None  # a job about the last request that leaves the model alone: a comparison, an audit
     closed: bool = False

@@ -8,11 +8,12 @@ import re
 import time
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
 
 from core.errors import InputError, NotFittedError
 from demo.api import Api
-from demo.build import build_demo
+from demo.build import _wired, build_demo
 from demo.handlers import Handlers
 from demo.jobs import Job, Jobs
 from demo.limits import TooOftenError
@@ -330,15 +331,17 @@ def test_a_selection_made_while_a_visitor_is_let_in_is_shown_again_at_the_end(la
         return token
 
     token = asyncio.run(journey())
-    updates = handlers.settle(token)
+    updates = handlers.arrived(token)
     assert updates["map"]["value"] == [1, 7]
     assert updates["tray"].count("data-remove") == 2
     assert updates["forget"]["interactive"]
     lab.find(token).job = Job()
-    assert handlers.settle(token)["cancel"]["interactive"]
+    assert handlers.arrived(token)["cancel"]["interactive"]
     lab.find(token).job = None
     last(handlers.forget(token))
-    assert handlers.settle(token) == {}
+    assert handlers.forgotten(token) == handlers.arrived(token) == {}
+    handlers.select(token, [2])
+    assert handlers.forgotten(token)["map"]["value"] == [2]
 
 
 def test_a_request_that_ends_a_study_says_so(lab, handlers, monkeypatch):
@@ -369,3 +372,15 @@ def test_stopping_full_retraining_is_said(lab, handlers):
 
     assert "Stopped. Nothing was measured" in asyncio.run(stopped())["note_proof"]
     assert visitor.requests[-1].full is None
+
+
+@pytest.mark.parametrize("updates", [[], [{"plan": "half way"}, {"plan": "done"}]])
+def test_an_event_that_says_nothing_changes_nothing(updates):
+    async def handler():
+        for update in updates:
+            yield update
+
+    async def sent():
+        return [outputs async for outputs in _wired(handler, {"plan": "PLAN"})()]
+
+    assert asyncio.run(sent()) == ([{"PLAN": update["plan"]} for update in updates] or [gr.skip()])
