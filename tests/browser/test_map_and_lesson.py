@@ -46,6 +46,7 @@ def test_random_images_of_a_link_are_selected_again_with_the_open_tab(visit):
     assert page.locator("#lm-seed input").input_value() == "3"
     tray = page.locator(".lm-tray li").evaluate_all("all => all.map((li) => li.title)")
     other = visit()
+    other.wait_for_timeout(1000)  # a page is ready a moment before it has ended arriving; nobody types as quickly
     other.get_by_role("button", name="Choose without the map").click()
     other.locator("#lm-seed input").fill("3")
     other.locator("#lm-draw").click()
