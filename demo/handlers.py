@@ -151,11 +151,11 @@ class Handlers:
         return self._shown_again(visitor) if visitor is not None and visitor.selection != visitor.left else {}
 
     def _shown_again(self, visitor: Visitor) -> Updates:
-        updates = {"map": gr.update(value=list(visitor.selection), marks=self._marks(visitor, working=bool(visitor.job)))}
         if visitor.job:
-            return {**self._idle_controls(visitor, working=True), "cancel": gr.update(interactive=True), **updates}
+            shown = {**self._idle_controls(visitor, working=True), "cancel": gr.update(interactive=True)}
+            return shown | {"map": gr.update(value=list(visitor.selection), marks=self._marks(visitor, working=True))}
         visitor.plan = visitor.plan or self._planned(visitor)  # none, if the selection came just before the model
-        return {**self._request(visitor), **updates, "how": self._how(visitor)}
+        return self._with_map(visitor, self._selection(visitor))
 
     def present(self, visitor: Visitor, rows: Iterable[int]) -> Updates:
         """Select those of the rows that are still in the model, with a word about the others."""
@@ -170,7 +170,10 @@ class Handlers:
         if visitor.job:
             gr.Info(texts.BUSY)
             return {}
-        updates = self._selected(visitor, rows)
+        return self._with_map(visitor, self._selected(visitor, rows))
+
+    def _with_map(self, visitor: Visitor, updates: Updates) -> Updates:
+        """Return updates with the selection on the map as well, which a visitor who drew it there sees already."""
         return updates | {"map": {**updates["map"], "value": list(visitor.selection)}}
 
     def _selected(self, visitor: Visitor, rows: list[int]) -> Updates:
@@ -179,6 +182,9 @@ class Handlers:
         visitor.plan = self._planned(visitor)
         if self.lab.shared and visitor.eraser is not None and visitor.shown != visitor.eraser.root_:
             return self._everything(visitor)  # somebody else's request has changed the model
+        return self._selection(visitor)
+
+    def _selection(self, visitor: Visitor) -> Updates:
         return {**self._request(visitor), "map": gr.update(marks=self._marks(visitor)), "how": self._how(visitor)}
 
     def _planned(self, visitor: Visitor):
