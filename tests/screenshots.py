@@ -7,16 +7,14 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser.chromium import started
+from tests.browser.chromium import choose, started
 
 
 def request(page: Page, url: str) -> None:
     """Open the page and select a few images by number, with the preview shown."""
     page.goto(url)
     page.wait_for_selector(".lm-status.lm-ready", timeout=120_000)
-    page.get_by_role("button", name="Choose without the map").click()
-    page.get_by_label("Sample numbers").fill("3, 17, 42")
-    page.get_by_label("Sample numbers").press("Enter")
+    choose(page, "3, 17, 42")
     page.wait_for_selector(".lm-facts")
     page.get_by_role("button", name="Choose without the map").click()
 

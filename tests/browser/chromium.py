@@ -40,11 +40,20 @@ def lasso(page, points=((0.45, 0.40), (0.55, 0.40), (0.55, 0.50), (0.45, 0.50), 
     pytest.fail("the lasso caught nothing")
 
 
+def open_choose(page) -> None:
+    """Open the part that selects without the map, with the keyboard alone.
+
+    Gradio mounts its fields when it opens, and sets them once more a moment later, over what a script types faster than people do.
+    """
+    page.get_by_role("button", name="Choose without the map").press("Enter")
+    page.wait_for_timeout(400)
+
+
 def choose(page, numbers: str) -> None:
     """Select by sample numbers, with the keyboard alone."""
     box = page.get_by_label("Sample numbers")
     if not box.is_visible():
-        page.get_by_role("button", name="Choose without the map").press("Enter")
+        open_choose(page)
     box.fill(numbers)
     box.press("Enter")
 

@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.browser.chromium import FIT_MS, WORK_MS, choose, forget
+from tests.browser.chromium import FIT_MS, WORK_MS, choose, forget, open_choose
 
 pytestmark = pytest.mark.browser
 
@@ -42,12 +42,11 @@ def test_random_images_of_a_link_are_selected_again_with_the_open_tab(visit):
     wait_selected(page, 10)
     assert page.get_by_role("tab", name="How it works").get_attribute("aria-selected") == "true"
     assert not page.locator(".stage").is_visible()
-    page.get_by_role("button", name="Choose without the map").click()
+    open_choose(page)
     assert page.locator("#lm-seed input").input_value() == "3"
     tray = page.locator(".lm-tray li").evaluate_all("all => all.map((li) => li.title)")
     other = visit()
-    other.wait_for_timeout(1000)  # a page is ready a moment before it has ended arriving; nobody types as quickly
-    other.get_by_role("button", name="Choose without the map").click()
+    open_choose(other)
     other.locator("#lm-seed input").fill("3")
     other.locator("#lm-draw").click()
     wait_selected(other, 10)
