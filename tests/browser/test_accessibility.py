@@ -12,10 +12,16 @@ GRAVE = ("serious", "critical")
 TABS = ("Result", "Methods", "Proof", "Clusters", "Ledger", "How it works", "Lesson")
 
 
+# A button that has just been enabled fades into its color; what loops for good is not waited for.
+SETTLED = """() => Promise.allSettled(document.getAnimations({subtree: true})
+    .filter(a => Number.isFinite(a.effect.getComputedTiming().endTime)).map(a => a.finished))"""
+
+
 def violations(page) -> list[str]:
-    """Return the grave violations on the page as it stands, one line each."""
+    """Return the grave violations on the page once its transitions have ended, one line each."""
     from axe_playwright_python.sync_playwright import Axe
 
+    page.evaluate(SETTLED)
     found = Axe().run(page).response["violations"]
     return [f"{v['id']}: {node['target']} {node['failureSummary'][:160]}" for v in found if v["impact"] in GRAVE for node in v["nodes"]]
 
@@ -26,6 +32,7 @@ def test_no_serious_violation_in_any_state(visit, scheme):
     grave = {"at rest": violations(page)}
     choose(page, "3, 17, 42")
     page.wait_for_selector(".lm-facts")
+    page.wait_for_selector("#lm-forget:not([disabled])")
     grave["with a preview"] = violations(page)
     forget(page)
     for name in TABS:
