@@ -3,7 +3,7 @@
 const root = element.querySelector(".map"), stage = root.querySelector(".stage"), card = root.querySelector(".card");
 // Layers from below: halos of touched clusters, all points, those that stand out (selected, or in a touched cluster), gestures.
 const under = root.querySelector(".under"), base = root.querySelector(".points"), front = root.querySelector(".front"), over = root.querySelector(".over"), counter = root.querySelector(".count");
-const legend = root.querySelector(".legend"), palettes = root.querySelector(".colors"), operation = root.querySelector(".op select");
+const legend = root.querySelector(".legend"), hint = root.querySelector(".hint"), palettes = root.querySelector(".colors"), operation = root.querySelector(".op select");
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 const COLORS = ["#2f6db3", "#d97a1f", "#1d9270", "#b33f7d", "#7757b4", "#9c8412", "#3a9fc4", "#8a5637", "#cb4b43", "#5a6d77"];
 const DARK = ["#74a9e8", "#f0a252", "#4fc7a1", "#e07fb4", "#ab92e4", "#d3bd4d", "#6fcbea", "#c2906f", "#f0857e", "#9db1bb"];
@@ -39,7 +39,7 @@ const px = (i) => xs[i] * sx * view.k + view.x;
 const py = (i) => ys[i] * sy * view.k + view.y;
 const radius = () => Math.max(1.3, Math.min(4.6, 0.30 * Math.sqrt((width * height) / Math.max(n, 1)))) * Math.min(2.2, Math.pow(view.k, 0.35));
 function fit() {
-  const foot = root.querySelector(".hint").offsetHeight ? 18 : 0; // the hint lies below the points, where there is one
+  const foot = hint.offsetHeight ? 18 : 0; // the hint lies below the points, where there is one
   sx = Math.max(10, width - 2 * PAD); sy = Math.max(10, height - 2 * PAD - foot);
   if (sx > sy * 1.7) sx = sy * 1.7;
   if (sy > sx * 1.4) sy = sx * 1.4;
@@ -268,8 +268,14 @@ function tally() {
   counter.textContent = count ? root.dataset.many.replace("#", count.toLocaleString("en")) : root.dataset.none;
   counter.classList.toggle("on", count > 0);
   root.dataset.count = count;
-  root.querySelector(".hint").style.opacity = count ? 0 : 1;
+  advise(working && hint.classList.contains("busy"));
   return count;
+}
+// Below the points: how to select, while nothing is; and to someone who tries while a request runs, why not.
+function advise(busy) {
+  hint.textContent = busy ? root.dataset.busy : root.dataset.hint;
+  hint.classList.toggle("busy", busy);
+  hint.style.opacity = busy || root.dataset.count === "0" ? 1 : 0;
 }
 function emit() {
   if (working) return;
@@ -288,7 +294,10 @@ stage.addEventListener("pointerdown", (event) => {
   if (event.button > 1 || !n) return;
   stage.setPointerCapture(event.pointerId); pointers.set(event.pointerId, at(event)); hover(-1);
   if (pointers.size === 2) { path = null; grip = spread(); }
-  else if (tool === "pan" || event.button === 1 || working) grip = { pan: at(event), view: { ...view } };
+  else if (tool === "pan" || event.button === 1 || working) {
+    grip = { pan: at(event), view: { ...view } };
+    if (working && tool !== "pan" && event.button === 0) advise(true);
+  }
   else path = [at(event)];
 });
 stage.addEventListener("pointermove", (event) => {
@@ -412,6 +421,7 @@ function readMarks() {
   touched = new Set(sent.touched); working = sent.working;
   if (sent.fresh !== latest) { latest = sent.fresh; fresh = rowsOf(bitsOf(latest, n)); freshSince = performance.now(); }
   root.toggleAttribute("data-working", working);
+  if (!working) advise(false);
   relock(); beat();
   if (left) { showLegend(); invalidate(); } else redraw(HALOS, FRONT);
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from demo import texts
 from tests.browser.chromium import FIT_MS, PRESS_WHEN_ENABLED, WORK_MS, choose, forget, lasso
 
 pytestmark = pytest.mark.browser
@@ -63,8 +64,12 @@ def test_full_retraining_proves_the_request(visit):
 def test_cancel_in_the_middle_changes_nothing(visit):
     page = visit()
     choose(page, "0-300")
-    page.wait_for_selector("#lm-forget:not([disabled])", timeout=WORK_MS)
-    page.locator("#lm-forget").click()
+    page.locator(".stage").hover()
+    page.wait_for_function(PRESS_WHEN_ENABLED, arg="#lm-forget", timeout=WORK_MS)
+    page.wait_for_selector(".map[data-working]", timeout=WORK_MS)
+    page.mouse.down()
+    page.mouse.up()
+    assert page.locator(".hint").inner_text() == texts.MAP["busy"]
     page.wait_for_function(PRESS_WHEN_ENABLED, arg="#lm-cancel", timeout=WORK_MS)
     page.wait_for_selector(".lm-plan.lm-cancelled", timeout=WORK_MS)
     assert "exactly as it was" in page.locator(".lm-plan").inner_text()
