@@ -15,7 +15,7 @@ import torch
 from core.environment import reproducible
 
 ROWS = 1024  # per matrix product, always: a sample's distances do not depend on how many others there are
-SURE = 2e-5  # of squared distance: over twenty times what rounding made of any of 160,000 distances of unit vectors (d = 960)
+SURE = 2e-5  # of squared distance: over ten times what rounding makes of one between unit vectors (tests/test_ranking.py measures it)
 FAR = np.float32(8)  # a squared distance that no two unit vectors have
 
 

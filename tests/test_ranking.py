@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.ranking import FAR, SURE, Ranking, squared_distances, with_lengths
+from core.ranking import FAR, SURE, Ranking, _roughly_nearest, squared_distances, with_lengths
 
 
 @pytest.fixture
@@ -54,3 +54,18 @@ def test_what_is_decided_by_less_than_rounding_is_measured_anew(features, protot
     near = prototypes[:1] + np.float32(1e-7)
     after = carried(features, prototypes, np.concatenate([prototypes, near]))
     assert np.array_equal(after.names[:, 0] < 0, Ranking.measured(features, prototypes).names[:, 0] == 0)
+
+
+@pytest.mark.parametrize("spread", [1.0, 0.1, 1e-3])
+def test_rounding_is_far_below_what_is_allowed_for_it(spread):
+    """Both ways to measure, of 960 numbers each: far apart, close together, and almost the same."""
+    rng = np.random.default_rng(2)
+    center = rng.standard_normal(960)
+    features = (center + spread * rng.standard_normal((2500, 960))).astype(np.float32)
+    prototypes = np.stack([part.mean(0) for part in np.array_split(with_lengths(features)[0], 64)])
+    exact = with_lengths(features.astype(np.float64))[0]
+    for p in prototypes:
+        truth = np.square(exact - p).sum(1)
+        rough = _roughly_nearest(*with_lengths(features), p[None], np.arange(2500))[1]
+        for measured in (rough, squared_distances(features, p[None])[:, 0]):
+            assert abs(measured - truth).max() < SURE / 10
