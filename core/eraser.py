@@ -18,7 +18,7 @@ import numpy as np
 from core.backbone import Backbone, load_backbone
 from core.derived import Derived
 from core.desk import Desk
-from core.errors import InputError, NotFittedError, StalePlanError
+from core.errors import InputError, NotFittedError
 from core.executors import Executor, InlineExecutor, Lazy
 from core.forecast import Forecast, forecast
 from core.global_head import GlobalHead, expand
@@ -136,6 +136,7 @@ class LMEraser:
         return ForgetPlan(
             ids=ids,
             root=model.root,
+            among=model.samples.ids,
             kept=kept,
             partition=partition,
             keys=keys,
@@ -159,16 +160,14 @@ class LMEraser:
         """
         plan = ids if isinstance(ids, ForgetPlan) else self.plan(ids)
         model = self._fitted()
-        if plan.root != model.root:
-            raise StalePlanError(
-                f"The plan was made for model {plan.root[:12]}, but the model is now {model.root[:12]}. Plan again; nothing was changed."
-            )
+        plan.check(model.root, model.samples.ids)
         survivors = model.samples.take(plan.kept)
         return self._advance("forget", survivors, plan.partition, plan.keys, 0.0, plan.seconds, progress, cancel)
 
     def block(self, plan: ForgetPlan) -> None:
         """Answer without the clusters and the global head's samples that a plan concerns, until it is executed or `unblock` is called."""
         model = self._fitted()
+        plan.check(model.root, model.samples.ids)
         self.model_ = replace(model, blocked=frozenset(plan.touched), serving_head=self._moved_head(model, model.samples.take(plan.kept)))
 
     def unblock(self) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from core.backbone import Backbone, load_backbone
 from core.environment import environment, hardware
 from core.eraser import LMEraser, checked_ids
-from core.errors import CancelledError, InputError, StalePlanError, StoreError
+from core.errors import CancelledError, InputError, StoreError
 from core.ledger import Ledger, Pending, utc_now
 from core.receipts import Receipt, commit_to, keys_digest
 from core.types import ForgetPlan, Outcome, ProgressCallback
@@ -108,8 +108,8 @@ class Recorder:
 
     def _check_request(self, ids: tuple[str, ...], plan: ForgetPlan | None, salt: bytes | None) -> None:
         """Refuse what can never be carried out, before it is recorded."""
-        if plan and plan.root != self.eraser.root_:
-            raise StalePlanError(f"The plan was made for model {plan.root[:12]}, but it is now {self.eraser.root_[:12]}. Plan again.")
+        if plan:
+            plan.check(self.eraser.root_, self.eraser.samples_.ids)
         self.eraser.samples_.rows(ids)
         if salt is not None and len(salt) < LEAST_SALT:
             raise InputError(f"The salt has {len(salt)} bytes; give at least {LEAST_SALT} random ones, or none.")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.errors import InputError, UnknownSampleError
+from core.errors import InputError, StalePlanError, UnknownSampleError
 
 if TYPE_CHECKING:
     from core.ranking import Ranking  # needs PyTorch, which records do not
@@ -277,6 +277,7 @@ class ForgetPlan:
 
     ids: tuple[str, ...]
     root: str  # of the model that the plan was made for
+    among: tuple[str, ...]  # the ids of its samples, in their order: rows mean nothing in another
     kept: np.ndarray  # (n,) rows of the model's samples that stay
     partition: Partition  # of these
     keys: tuple[str, ...]  # one per cluster afterwards
@@ -291,6 +292,15 @@ class ForgetPlan:
     seconds: float  # what planning took
     predicted_range: tuple[float, float] = (0.0, 0.0)  # likely least and most of `predicted_seconds`
     measured_clusters: int = 0  # trained on this machine, from which times are predicted; 0: nothing is known yet
+
+    def check(self, root: str, ids: tuple[str, ...]) -> None:
+        """Raise StalePlanError unless a model has the root and the ids of samples, in their order, that the plan was made for."""
+        if self.root != root:
+            raise StalePlanError(
+                f"The plan was made for model {self.root[:12]}, but the model is now {root[:12]}. Plan again; nothing was changed."
+            )
+        if self.among != ids:
+            raise StalePlanError("The model's samples have another order than when the plan was made. Plan again; nothing was changed.")
 
     def summary(self) -> dict:
         """Return the figures people see, as plain numbers."""

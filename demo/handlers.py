@@ -70,7 +70,7 @@ class Handlers:
             yield {"status": self._status(visitor), **late}
         if visitor.eraser is None and not visitor.closed:
             self.lab.reset(visitor)
-            visitor.plan = self._planned(visitor)
+            visitor.plan = self._planned(visitor, visitor.selection)
             yield await asyncio.to_thread(self._everything, visitor)
 
     def _meant_here(self, query: Mapping[str, str]) -> bool:
@@ -86,7 +86,7 @@ class Handlers:
         for problem in link.problems:
             gr.Warning(problem)
         visitor.selection, visitor.drawn, visitor.seed = link.rows, link.drawn, link.seed
-        visitor.plan = self._planned(visitor)
+        visitor.plan = self._planned(visitor, visitor.selection)
 
     def depart(self, request: gr.Request) -> None:
         """Take note that a page was closed."""
@@ -154,7 +154,7 @@ class Handlers:
         if visitor.job:
             shown = {**self._idle_controls(visitor, working=True), "cancel": gr.update(interactive=True)}
             return shown | {"map": gr.update(value=list(visitor.selection), marks=self._marks(visitor, working=True))}
-        visitor.plan = visitor.plan or self._planned(visitor)  # none, if the selection came just before the model
+        visitor.plan = visitor.plan or self._planned(visitor, visitor.selection)  # none, if the selection came just before the model
         return self._with_map(visitor, self._selection(visitor))
 
     def present(self, visitor: Visitor, rows: Iterable[int]) -> Updates:
@@ -178,8 +178,9 @@ class Handlers:
 
     def _selected(self, visitor: Visitor, rows: list[int]) -> Updates:
         gone = set(visitor.gone)
-        visitor.selection, visitor.drawn = tuple(r for r in rows if r not in gone), 0
-        visitor.plan = self._planned(visitor)
+        selection = tuple(r for r in rows if r not in gone)
+        plan = self._planned(visitor, selection)
+        visitor.selection, visitor.drawn, visitor.plan = selection, 0, plan  # together: a request may begin while the next is planned
         if self.lab.shared and visitor.eraser is not None and visitor.shown != visitor.eraser.root_:
             return self._everything(visitor)  # somebody else's request has changed the model
         return self._selection(visitor)
@@ -187,10 +188,10 @@ class Handlers:
     def _selection(self, visitor: Visitor) -> Updates:
         return {**self._request(visitor), "map": gr.update(marks=self._marks(visitor)), "how": self._how(visitor)}
 
-    def _planned(self, visitor: Visitor):
-        if visitor.eraser is None or not visitor.selection:
+    def _planned(self, visitor: Visitor, selection: tuple[int, ...]):
+        if visitor.eraser is None or not selection:
             return None
-        return visitor.eraser.plan(self.lab.ids(list(visitor.selection)))
+        return visitor.eraser.plan(self.lab.ids(list(selection)))
 
     def _summary(self, visitor: Visitor) -> dict[str, Any]:
         """Return the plan's figures, and how many clusters hold the selected images; full retraining as measured, where it was."""
@@ -285,10 +286,10 @@ class Handlers:
         visitor = self._free(token)
         if not visitor.requests:
             raise InputError(texts.NOTHING_FORGOTTEN)
-        visitor.job = self.jobs.submit(lambda send, cancel: self._full(visitor, progress_of(send), cancel))
+        job = visitor.job = self.jobs.submit(lambda send, cancel: self._full(visitor, progress_of(send), cancel))
         yield self._full_busy(True) | self._idle_controls(visitor, working=True)
         try:
-            async for event in self.jobs.follow(visitor.job):
+            async for event in self.jobs.follow(job):
                 if isinstance(event, Finished):
                     visitor.requests[-1] = replace(visitor.requests[-1], full=event.result)
                 else:
@@ -302,7 +303,7 @@ class Handlers:
             if not isinstance(error, CancelledError):
                 raise
         finally:
-            visitor.job = None
+            visitor.job = None if visitor.job is job else visitor.job  # by now another request may run
 
     def _full(self, visitor: Visitor, progress: ProgressCallback, cancel: threading.Event) -> FullRun:
         control, outcome = visitor.eraser.full_retraining(progress=progress, cancel=cancel)
@@ -442,7 +443,7 @@ class Handlers:
 
     def _rested(self, visitor: Visitor, error: Exception) -> Updates:
         self.lab.find(visitor.token)  # a kept model may have changed meanwhile
-        visitor.plan = visitor.plan or self._planned(visitor)
+        visitor.plan = visitor.plan or self._planned(visitor, visitor.selection)
         visitor.left = visitor.selection
         updates = self._request(visitor) | {"map": gr.update(marks=self._marks(visitor))}
         if isinstance(error, CancelledError):

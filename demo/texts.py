@@ -741,7 +741,8 @@ def reach_verdict(found) -> str:
     if len(mine.touched) < len(theirs.touched):
         return "Pictures that look alike share clusters, so fewer retrain than at random. The wider a request is spread, the less is saved."
     if mine.retrain < theirs.retrain:
-        return "As many clusters are touched as at random, but smaller ones, so fewer samples retrain."
+        more = "More clusters are touched than" if len(mine.touched) > len(theirs.touched) else "As many clusters are touched as"
+        return f"{more} at random, but smaller ones, so fewer samples retrain."
     return "These pictures are spread out or helped to shape the clusters, so likeness saves nothing over random shards here."
 
 

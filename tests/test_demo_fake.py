@@ -91,7 +91,7 @@ class FakeEraser:
         rows = self.samples_.rows(ids)
         kept = np.delete(np.arange(len(self.samples_)), rows)
         return ForgetPlan(
-            ids=tuple(ids), root=self.root_, kept=kept, partition=after.partition_, keys=after.keys_,
+            ids=tuple(ids), root=self.root_, among=self.samples_.ids, kept=kept, partition=after.partition_, keys=after.keys_,
             touched=tuple(sorted({int(c) for c in self.partition_.assignment[rows]})), clusters_before=self.partition_.clusters,
             retrain=retrain, untouched=tuple(k for k in after.keys_ if k in self.keys_), samples_to_retrain=9 * len(retrain),
             copies_left=self.samples_.copies_of(ids), predicted_seconds=0.1 * len(retrain), predicted_full_seconds=0.6, seconds=0.0,

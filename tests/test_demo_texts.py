@@ -49,7 +49,12 @@ def test_next_to_no_time_is_said_so():
 
 @pytest.mark.parametrize(
     ("mine", "theirs", "words"),
-    [((2, 90), (3, 80), "fewer retrain than at random"), ((3, 37), (3, 60), "smaller ones"), ((3, 60), (3, 60), "saves nothing")],
+    [
+        ((2, 90), (3, 80), "fewer retrain than at random"),
+        ((3, 37), (3, 60), "As many"),
+        ((4, 37), (3, 60), "More clusters"),
+        ((3, 60), (3, 60), "saves nothing"),
+    ],
 )
 def test_the_clusterings_are_compared_by_clusters_then_by_samples(mine, theirs, words):
     reach = lambda touched, retrain: Reach(9, tuple(range(touched)), retrain, 99, 0.0)  # noqa: E731

@@ -53,6 +53,19 @@ def test_a_stale_plan_is_refused(eraser):
         eraser.forget(plan)
 
 
+def test_a_plan_for_other_rows_is_refused(eraser):
+    """The root does not tell in which order the samples are; a plan's rows do."""
+    first, second = eraser.samples_.ids[:2]
+    samples, plan = eraser.samples_, eraser.plan([first])
+    eraser.forget([second])
+    eraser.learn(samples.take(samples.rows([second])))
+    assert eraser.root_ == plan.root
+    for act in (eraser.forget, eraser.block):
+        with pytest.raises(StalePlanError, match="another order"):
+            act(plan)
+    assert set(eraser.samples_.ids) == set(samples.ids)
+
+
 @pytest.mark.parametrize("ids", [[], ["nonsense"], ["", ""], [3]])
 def test_bad_ids_are_refused(eraser, ids):
     with pytest.raises(InputError):

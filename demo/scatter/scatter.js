@@ -257,11 +257,12 @@ function caught() {
   return hit;
 }
 function combine(hit, event) {
+  if (working) return;
   const way = event.shiftKey && event.altKey ? "common" : event.shiftKey ? "add" : event.altKey ? "remove" : operation.value;
   for (let i = 0; i < n; i++) picked[i] = way === "add" ? picked[i] | hit[i] : way === "remove" ? picked[i] & ~hit[i] : way === "common" ? picked[i] & hit[i] : hit[i];
   emit();
 }
-function clear() { picked.fill(0); emit(); }
+function clear() { if (working) return; picked.fill(0); emit(); }
 function total() { let count = 0; for (let i = 0; i < n; i++) count += picked[i]; return count; }
 function tally() {
   const count = total();
@@ -278,7 +279,6 @@ function advise(busy) {
   hint.style.opacity = busy || root.dataset.count === "0" ? 1 : 0;
 }
 function emit() {
-  if (working) return;
   const count = tally();
   redraw(FRONT);
   props.value = { n, count, bits: packBits(picked) };
