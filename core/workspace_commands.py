@@ -69,8 +69,12 @@ def scan_workspace(args: Namespace, progress: ProgressCallback) -> dict:
             needles = Needles.of(workspace.eraser, ids, places_of(workspace.about.name, samples))
             request = workspace.forget(ids, progress).request
         else:
-            known = load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit).train
-            needles = needles_of_earlier(workspace.eraser, workspace.about.name, known)
+            data, name = load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit), workspace.about.name
+            if data.name != name:
+                raise InputError(
+                    f"The workspace was made of {name}, not of {data.name}, in which nothing of it can be found. Name it with --dataset."
+                )
+            needles = needles_of_earlier(workspace.eraser, name, data.train)
         report = scan(needles, [args.workspace, *args.folder], registries_of(workspace.eraser))
         return {"workspace": str(args.workspace), "request": request, **report.to_json(), "text": report.text()}
 

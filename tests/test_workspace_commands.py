@@ -1,6 +1,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from core import __main__ as cli
 from core import presets
@@ -72,6 +73,18 @@ def test_a_workspace_is_searched_for_what_requests_left(run, tmp_path):
     assert (status, result["request"], result["clean"], result["samples"]) == (0, None, True, 3)
     assert {"id", "pixels", "feature", "coordinates"} <= set(result["sought"])
     assert run("audit")[0] == 2
+
+
+def test_another_data_set_tells_nothing_of_a_workspace(run, tmp_path):
+    run("fit")
+    run("forget", "--count", "2")
+    for place in ("train/a/0.png", "train/b/1.png", "test/a/2.png"):
+        path = tmp_path / "others" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), "red").save(path)
+    status, _, said = run("audit", "--residue", "--dataset", str(tmp_path / "others"))
+    assert status == 2
+    assert "made of digits, not of others" in said
 
 
 def test_a_leftover_in_a_workspace_is_found(run, tmp_path):

@@ -69,6 +69,7 @@ def test_cancel_in_the_middle_changes_nothing(visit):
     page.wait_for_selector(".map[data-working]", timeout=WORK_MS)
     page.mouse.down()
     page.mouse.up()
+    page.keyboard.press("Escape")
     assert page.locator(".hint").inner_text() == texts.MAP["busy"]
     page.wait_for_function(PRESS_WHEN_ENABLED, arg="#lm-cancel", timeout=WORK_MS)
     page.wait_for_selector(".lm-plan.lm-cancelled", timeout=WORK_MS)
