@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from core.ranking import FAR, SURE, Ranking, _roughly_nearest, squared_distances, with_lengths
+from core.ranking import FAR, SURE, Ranking, _roughly_nearest, squared_distances, unit, with_lengths
 
 
 @pytest.fixture
@@ -62,10 +62,10 @@ def test_rounding_is_far_below_what_is_allowed_for_it(spread):
     rng = np.random.default_rng(2)
     center = rng.standard_normal(960)
     features = (center + spread * rng.standard_normal((2500, 960))).astype(np.float32)
-    prototypes = np.stack([part.mean(0) for part in np.array_split(with_lengths(features)[0], 64)])
-    exact = with_lengths(features.astype(np.float64))[0]
+    known, exact = with_lengths(features), unit(features.astype(np.float64))
+    prototypes = np.stack([part.mean(0) for part in np.array_split(known[0], 64)])
     for p in prototypes:
         truth = np.square(exact - p).sum(1)
-        rough = _roughly_nearest(*with_lengths(features), p[None], np.arange(2500))[1]
+        rough = _roughly_nearest(*known, p[None], np.arange(2500))[1]
         for measured in (rough, squared_distances(features, p[None])[:, 0]):
             assert abs(measured - truth).max() < SURE / 10
