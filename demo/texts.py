@@ -26,7 +26,7 @@ MAP = {
     "stage": "Map of the private training images. Draw around points to select them. Arrow keys move, plus and minus zoom, 0 shows all, "
     "Escape clears. To select by keyboard, use “Choose without the map”.",
     "hint": "Draw around points. Shift adds, Alt removes, Esc clears.",
-    "busy": "The selection stays as it is while the model works. Drag moves the map.",
+    "busy": "Nothing can be selected while the model works.",
     "loading": "Placing the pictures",
     "failed": "The map could not be loaded. Reload the page.",
     "legend": "Legend. A button hides or shows its group; All shows or hides every group.",
