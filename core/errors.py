@@ -6,7 +6,8 @@ LMEraserError
 │   └── UnknownSampleError an id is not in the model (never was, or already forgotten)
 ├── BackboneError          weights are missing, altered or of another architecture
 ├── StoreError             the store cannot be written, or a state in it is damaged
-├── NotFittedError         predict, plan or forget before fit
+│   └── RepairNeeded       a workspace is of an older version or differs from its ledger; it must be repaired first
+├── NotFittedError         predict, plan or forget before fit (also a ValueError and an AttributeError)
 ├── StalePlanError         a plan that was made for another state of the model
 └── CancelledError         the caller asked to stop; the model is as it was
 
@@ -40,8 +41,16 @@ class StoreError(LMEraserError):
     """The store cannot be written, or holds a damaged state."""
 
 
-class NotFittedError(LMEraserError):
-    """The model was used before `fit`."""
+class RepairNeeded(StoreError):  # noqa: N818
+    """A workspace is of an older version or differs from its ledger; it must be repaired first. `reason` leaves the remedy out."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class NotFittedError(LMEraserError, ValueError, AttributeError):
+    """The model was used before `fit`. Like scikit-learn's error of this name, so that `hasattr(model, "classes_")` is False then."""
 
 
 class StalePlanError(LMEraserError):

@@ -10,24 +10,31 @@ from typing import Any
 import gradio as gr
 
 from core.errors import CancelledError, InputError, LMEraserError
-from demo import exports, texts
-from demo.handlers import Handlers
-from demo.limits import Rate
-from demo.session import Lab, Visitor
+from demo import texts
+from demo.selection.numbers import ranges
+from demo.session.lab import Lab
+from demo.session.limits import Rate
+from demo.session.requests import Request
+from demo.session.visitor import Visitor
+from demo.tabs.page import Page
+from demo.view import exports
 
 MOST_LISTED = 1000
+MOST_NAMED = 100  # forgotten rows in one message
 MOST_OPENED = 120  # sessions in a minute, over all clients
 
 
 class Api:
-    """Five calls; rows are sample numbers on the map. Every data set and preset has its own handlers; a session belongs to one."""
+    """Five calls; rows are sample numbers on the map. Every data set and preset has its own page; a session belongs to one."""
 
-    def __init__(self, *handlers: Handlers):
-        self.pages = handlers
+    def __init__(self, *pages: Page):
+        self.pages = pages
         self._opened = Rate(MOST_OPENED)
 
     def open(self, dataset: str = "", preset: str = "") -> dict[str, Any]:
-        """Open a session, by default on the first model on offer: its key, how many images and clusters there are, and the root.
+        """Open a session, by default with the first model: its key, how many images and clusters there are, the root, and
+        `data`, which says which images the row numbers count: give it back with `plan` and `forget`, and rows kept from another time
+        never mean other images.
 
         The session is private, unless the app serves a workspace: then its model is everyone's.
         """
@@ -35,12 +42,13 @@ class Api:
         here = self.pages[0].lab.engine.pair
         wanted, labs = (dataset or here[0], preset or here[1]), {page.lab.engine.pair: page.lab for page in self.pages}
         if wanted not in labs:
-            raise InputError(texts.API_NOT_OFFERED.format(" · ".join(wanted)[:60], ", ".join(" · ".join(pair) for pair in labs)))
+            raise InputError(texts.API_NOT_AVAILABLE.format(" · ".join(wanted)[:60], ", ".join(" · ".join(pair) for pair in labs)))
         lab = labs[wanted]
         lab.start()
         visitor = lab.ready(lab.enter())
-        eraser = visitor.eraser
-        return {"session": visitor.token, "images": len(eraser.samples_), "clusters": eraser.partition_.clusters, "root": eraser.root_}
+        model = lab.model(visitor)
+        facts = {"images": len(model.samples), "clusters": model.clusters, "root": model.root}
+        return {"session": visitor.token, **facts, "data": lab.numbering.data}
 
     def images(self, session: str, first: int = 0, count: int = 100) -> list[dict[str, Any]]:
         """List images still in the model from row `first` on: row, class and cluster of each."""
@@ -50,36 +58,42 @@ class Api:
             if value < 0:
                 raise InputError(texts.BAD_NUMBER.format(name, value, "a whole number of at least 0"))
         page = self._page(session)
-        home = page.lab.homes(self._visitor(session))
+        clusters = page.lab.row_clusters(self._visitor(session))
         labels, classes = page.lab.samples.labels, page.lab.samples.classes
-        rows = [r for r in range(first, len(home)) if home[r] >= 0][: min(count, MOST_LISTED)]
-        return [{"row": r, "class": classes[labels[r]], "cluster": int(home[r])} for r in rows]
+        rows = [r for r in range(first, len(clusters)) if clusters[r] >= 0][: min(count, MOST_LISTED)]
+        return [{"row": r, "class": classes[labels[r]], "cluster": int(clusters[r])} for r in rows]
 
-    def plan(self, session: str, rows: list[int]) -> dict[str, Any]:
-        """Say what forgetting these rows would take; nothing is changed."""
+    def plan(self, session: str, rows: list[int], data: str = "") -> dict[str, Any]:
+        """Say what forgetting these rows would take; nothing is changed. With `data`, rows of other images are refused."""
         visitor, page = self._visitor(session), self._page(session)
-        return visitor.eraser.plan(page.lab.ids(_checked(rows, page.lab, visitor))).summary()
+        page.lab.numbering.check(data)
+        return page.lab.model(visitor).plan(page.lab.ids(_checked(rows, page.lab, visitor))).summary()
 
-    async def forget(self, session: str, rows: list[int]) -> dict[str, Any]:
-        """Forget these rows and return the result."""
+    async def forget(self, session: str, rows: list[int], data: str = "") -> dict[str, Any]:
+        """Forget these rows and return the result. With `data`, rows of other images are refused."""
         visitor, page = self._visitor(session), self._page(session)
+        page.lab.numbering.check(data)
         if visitor.job:
             raise InputError(texts.BUSY)
         visitor.selection = tuple(_checked(rows, page.lab, visitor))
-        visitor.plan = visitor.eraser.plan(page.lab.ids(list(visitor.selection)))
+        visitor.plan = page.lab.model(visitor).plan(page.lab.ids(visitor.selection))
         done = len(visitor.requests)
-        async for _ in page.forget(session):
+        async for _ in page.request.forget(session):
             pass
         if len(visitor.requests) == done:
             raise CancelledError(texts.CANCELLED)
-        return exports.record(visitor.requests[-1], page.lab)
+        return self._result(visitor, visitor.requests[-1], page.lab)
 
     def result(self, session: str) -> list[dict[str, Any]]:
         """Return the results of all requests of this session."""
-        return [exports.record(request, self._page(session).lab) for request in self._visitor(session).requests]
+        visitor, lab = self._visitor(session), self._page(session).lab
+        return [self._result(visitor, request, lab) for request in visitor.requests]
 
-    def _page(self, session: str) -> Handlers:
-        """Return the handlers whose lab knows the session; the first for one that is unknown."""
+    def _result(self, visitor: Visitor, request: Request, lab: Lab) -> dict[str, Any]:
+        return exports.record(request, lab, lab.verdict(visitor, request.number))
+
+    def _page(self, session: str) -> Page:
+        """Return the page whose lab knows the session; the first for one that is unknown."""
         return next((page for page in self.pages if page.lab.find(session)), self.pages[0])
 
     def _visitor(self, session: str) -> Visitor:
@@ -101,9 +115,9 @@ def _checked(rows: list[int], lab: Lab, visitor: Visitor) -> list[int]:
     wrong = [r for r in rows if isinstance(r, bool) or not isinstance(r, int) or not 0 <= r < n]
     if wrong:
         raise InputError(texts.BAD_ROW.format(str(wrong[0])[:40], n - 1))
-    gone = sorted(set(rows) & set(visitor.gone))
-    if gone:
-        raise InputError(texts.GONE_ROWS.format(len(gone), gone[0]))
+    again = sorted(set(rows) & set(visitor.forgotten))
+    if again:
+        raise InputError(texts.FORGOTTEN_ROWS.format(len(again), ranges(again[:MOST_NAMED]) + (", …" if len(again) > MOST_NAMED else "")))
     return sorted(set(rows))
 
 
@@ -116,12 +130,12 @@ def publish(api: Api) -> None:
     def list_images(session: str, first: int = 0, count: int = 100) -> list[dict]:
         return _worded(api.images, session, first, count)
 
-    def plan(session: str, rows: list[int]) -> dict:
-        return _worded(api.plan, session, rows)
+    def plan(session: str, rows: list[int], data: str = "") -> dict:
+        return _worded(api.plan, session, rows, data)
 
-    async def forget(session: str, rows: list[int]) -> dict:
+    async def forget(session: str, rows: list[int], data: str = "") -> dict:
         try:
-            return await api.forget(session, rows)
+            return await api.forget(session, rows, data)
         except LMEraserError as error:
             raise gr.Error(str(error), print_exception=False) from error
 

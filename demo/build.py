@@ -1,27 +1,27 @@
-"""`build_demo`: the only place where components meet handlers."""
+"""`build_demo`: the only place where components meet events."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 from collections.abc import Callable
-from pathlib import Path
 
 import gradio as gr
 from gradio.events import Dependency
 
 from core.errors import LMEraserError
-from demo import panels, texts
+from demo import texts
 from demo.api import Api, publish
-from demo.handlers import SELECTION_PARTS, Handlers
-from demo.jobs import Jobs
-from demo.offers import Offers
-from demo.request_report import RequestReport
-from demo.selecting import Selecting
-from demo.session import Lab
-from demo.theme import theme
+from demo.session.available import Offers
+from demo.session.jobs import Jobs
+from demo.session.lab import Lab
+from demo.tabs.common import FIRST, STATIC, Parts
+from demo.tabs.page import Calls, Page
+from demo.tabs.request_panel import CHANGED
+from demo.view.theme import theme
 
-STYLE = Path(__file__).parent / "style.css"
+FETCH_JS = (STATIC / "fetch.js").read_text()
+STYLE = STATIC / "style.css"
 MOST_UPLOADED = 8 << 20  # bytes that Gradio's own upload takes; the page itself uploads nothing larger
 
 
@@ -32,14 +32,14 @@ def build_demo(*labs: Lab, jobs: Jobs | None = None) -> gr.Blocks:
     """
     gr.set_static_paths([lab.public for lab in labs])
     offers, jobs = Offers(tuple(lab.engine.pair for lab in labs)), jobs or Jobs()
-    all_handlers = [Handlers(lab, jobs, offers) for lab in labs]
+    pages = [Page(lab, jobs, offers) for lab in labs]
     with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(3600, 86_400), fill_width=True) as demo:
-        publish(Api(*all_handlers))  # first: the page's own events must not take the public names
-        _page(demo, all_handlers[0], offers)
-    for handlers in all_handlers[1:]:
-        pair = handlers.lab.engine.pair
+        publish(Api(*pages))  # first: the page's own events must not take the public names
+        _wire(demo, pages[0], _components(pages[0]))
+    for page in pages[1:]:
+        pair = page.lab.engine.pair
         with demo.route(" · ".join(pair), offers.path(pair)):
-            _page(demo, handlers, offers)
+            _wire(demo, page, _components(page))
     return demo
 
 
@@ -48,82 +48,78 @@ def launch_options() -> dict:
     return {"theme": theme(), "css_paths": [STYLE], "footer_links": [], "max_file_size": MOST_UPLOADED}
 
 
-def _page(demo: gr.Blocks, handlers: Handlers, offers: Offers) -> None:
-    lab, selecting = handlers.lab, Selecting(handlers)
-    facts = panels.Facts(
-        offers,
-        lab.engine.pair,
-        len(lab.samples),
-        str(lab.points or ""),
-        lab.samples.classes,
-        tuple(sorted(set(lab.samples.subjects or ()))),
-        _plain(handlers.thumbnail, "thumbnail"),
-        _plain(selecting.saved, "saved"),
-        _plain(selecting.linked, "linked"),
-        lab.shared,
-    )
-    visitor = gr.State(None, delete_callback=_plain(lab.leave, "leave"))
-    parts = {"visitor": visitor, **panels.page(facts)}
-    _wire(demo, handlers, parts)
-    _wire_selecting(selecting, parts)
+def _components(page: Page) -> Parts:
+    calls = Calls(_plain(page.map.thumbnail, "thumbnail"), _plain(page.selecting.saved, "saved"), _plain(page.selecting.linked, "linked"))
+    visitor = gr.State(None, delete_callback=_plain(page.lab.leave, "leave"))
+    return {"visitor": visitor, "tab": gr.State(FIRST), **page.components(calls)}
 
 
-def _wire(demo: gr.Blocks, handlers: Handlers, parts: dict) -> None:
+def _wire(demo: gr.Blocks, page: Page, parts: Parts) -> None:
     on = functools.partial(_on, outputs=list(parts.values()), parts=parts)
-    visitor, pick = parts["visitor"], functools.partial(_on, outputs=_selection_outputs(handlers.lab, parts), parts=parts)
-    arrived = on(demo.load, handlers.arrive, [], concurrency_limit=None)
-    pick(arrived.then, handlers.arrived, [visitor])
-    demo.unload(handlers.depart)
-    pick(parts["map"].select, handlers.select, [visitor, parts["map"]], trigger_mode="always_last", concurrency_limit=8)
-    pick(parts["tray"].click, handlers.remove, [visitor])
-    pick(parts["clear"].click, handlers.clear, [visitor])
-    pick(parts["copies"].click, handlers.include_copies, [visitor])
+    pick = functools.partial(_on, outputs=_selection_outputs(page.lab, parts), parts=parts)
+    visitor, tab = parts["visitor"], parts["tab"]
+    long = functools.partial(_long, on, page, [visitor, tab])  # events that report as they go
+    arrived = on(demo.load, page.arrive, [], concurrency_limit=None)
+    shown = on(arrived.then, page.arrived, [visitor, tab])
+    long(shown.then, page.proof.examined, [visitor])
+    demo.unload(page.depart)
+    _wire_selecting(pick, page, parts)
+    forgotten = on(parts["forget"].click, page.request.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
+    on(forgotten.then, page.forgotten, [visitor, tab])
+    shown_later = [parts[name] for name in ("map", "probabilities", "result_body")]
+    _on(forgotten.success, page.map.recolor, [visitor], shown_later, parts, concurrency_limit=None, trigger_mode="multiple")
+    for button in ("full_result", "full_proof"):
+        long(parts[button].click, page.proof.full, [visitor])
+    long(parts["check"].click, page.ledger.check, [visitor])
+    long(parts["replay"].click, page.ledger.replay, [visitor])
+    on(parts["file"].click, page.ledger.check_file, [visitor], concurrency_limit=4)
+    made = on(parts["report"].click, page.result.make_report, [visitor], concurrency_limit=2)
+    made.success(None, js=FETCH_JS, api_visibility="private")
+    for button in ("cancel", "stop_result", "stop_proof", "stop_ledger"):
+        on(parts[button].click, page.request.cancel, [visitor], concurrency_limit=None)
+    on(parts["start_over"].click, page.request.start_over, [visitor])
+    _wire_studies(on, page, parts)
+    for name in page.tabs:
+        on(parts[f"{name}_tab"].select, functools.partial(page.opened, name), [visitor], concurrency_limit=None)
+
+
+def _long(on: Callable, page: Page, inputs: list, event: Callable, handler: Callable, given: list) -> None:
+    """Wire an event that reports as it goes, and what follows its end."""
+    ended = on(event, handler, given, concurrency_limit=None)
+    on(ended.then, page.settled, inputs, concurrency_limit=None)
+
+
+def _selection_outputs(lab: Lab, parts: Parts) -> list:
+    """Return what a new selection changes. A workspace's model may have changed as well."""
+    return list(parts.values()) if lab.shared else [parts[name] for name in CHANGED]
+
+
+def _wire_selecting(pick: Callable, page: Page, parts: Parts) -> None:
+    visitor, request, selecting = parts["visitor"], page.request, page.selecting
+    pick(parts["map"].select, request.select, [visitor, parts["map"]], trigger_mode="always_last", concurrency_limit=8)
+    pick(parts["tray"].click, request.remove, [visitor])
+    pick(parts["clear"].click, request.clear, [visitor])
+    pick(parts["copies"].click, request.include_copies, [visitor])
     chosen = [visitor, parts["classes"], parts["subject"], parts["numbers"]]
-    pick(parts["choose"].click, handlers.choose, chosen)
-    pick(parts["numbers"].submit, handlers.choose, chosen)
-    forgotten = on(parts["forget"].click, handlers.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
-    pick(forgotten.then, handlers.forgotten, [visitor])
-    shown_later = [parts["map"], parts["odds"]]
-    _on(forgotten.success, handlers.recolor, [visitor], shown_later, parts, concurrency_limit=None, trigger_mode="multiple")
-    for tab in ("result", "proof"):
-        on(parts[f"full_{tab}"].click, handlers.full, [visitor], concurrency_limit=None)
-    on(parts["check"].click, handlers.receipts.check, [visitor], concurrency_limit=None)
-    on(parts["replay"].click, handlers.receipts.replay, [visitor], concurrency_limit=None)
-    on(parts["file"].click, handlers.receipts.check_file, [visitor], concurrency_limit=4)
-    made = on(parts["report"].click, RequestReport(handlers).make, [visitor], concurrency_limit=2)
-    made.success(None, js=panels.FETCH_JS, api_visibility="private")
-    _wire_studies(on, handlers, parts)
-    for name in ("cancel", "stop_result", "stop_proof", "stop_ledger"):
-        on(parts[name].click, handlers.cancel, [visitor], concurrency_limit=None)
-    on(parts["start_over"].click, handlers.start_over, [visitor])
-
-
-def _selection_outputs(lab: Lab, parts: dict) -> list:
-    """Return what a new selection changes: few components, so that the preview comes quickly. A kept model may have changed as well."""
-    return list(parts.values()) if lab.shared else [parts[name] for name in SELECTION_PARTS]
-
-
-def _wire_selecting(selecting: Selecting, parts: dict) -> None:
-    on = functools.partial(_on, outputs=_selection_outputs(selecting.lab, parts), parts=parts)
-    visitor = parts["visitor"]
-    on(parts["top"].click, selecting.too_long, [visitor])
-    on(parts["actions"].click, selecting.add, [visitor])
-    on(parts["actions"].upload, selecting.opened, [visitor])
+    for event in (parts["choose"].click, parts["numbers"].submit):
+        pick(event, selecting.choose, chosen)
+    pick(parts["top"].click, selecting.too_long, [visitor])
+    pick(parts["actions"].click, selecting.add, [visitor])
+    pick(parts["actions"].upload, selecting.opened, [visitor])
     for event in (parts["draw"].click, parts["count"].submit, parts["seed"].submit):
-        on(event, selecting.draw, [visitor, parts["count"], parts["seed"]])
+        pick(event, selecting.draw, [visitor, parts["count"], parts["seed"]])
 
 
-def _wire_studies(on: Callable, handlers: Handlers, parts: dict) -> None:
-    visitor, comparisons, membership = parts["visitor"], handlers.comparisons, handlers.membership
-    on(parts["methods_run"].click, comparisons.run, [visitor, parts["methods_pick"]], concurrency_limit=None)
-    on(parts["methods_stop"].click, comparisons.stop, [visitor], concurrency_limit=None)
-    reach = functools.partial(_on, outputs=[parts["reach"], parts["reach_chart"]], parts=parts)
-    reach(parts["methods_tab"].select, comparisons.opened, [visitor])
-    reach(parts["tray"].change, comparisons.follow, [visitor], trigger_mode="always_last")
+def _wire_studies(on: Callable, page: Page, parts: Parts) -> None:
+    visitor, methods, membership = parts["visitor"], page.methods, page.proof.membership
+    on(parts["methods_run"].click, methods.run, [visitor, parts["methods_pick"]], concurrency_limit=None)
+    on(parts["methods_stop"].click, methods.stop, [visitor], concurrency_limit=None)
+    reach = [parts[name] for name in ("reach", "reach_chart", "methods_body")]
+    _on(parts["tray"].change, methods.follow, [visitor], reach, parts, trigger_mode="always_last")
     on(parts["audit_run"].click, membership.run, [visitor], concurrency_limit=None)
     on(parts["audit_stop"].click, membership.stop, [visitor], concurrency_limit=None)
-    on(parts["residue_run"].click, handlers.leftovers.run, [visitor], concurrency_limit=None)
-    on(parts["cluster_pick"].input, handlers.pictures.choose, [visitor, parts["cluster_pick"]])
+    on(parts["residue_run"].click, page.proof.residue.run, [visitor], concurrency_limit=None)
+    on(parts["cluster_pick"].input, page.clusters.choose, [visitor, parts["cluster_pick"]])
 
 
 def _on(event: Callable, handler: Callable, inputs: list, outputs: list, parts: dict, **kwargs) -> Dependency:

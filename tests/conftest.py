@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from core.backbone import BackboneSpec, load_backbone
-from core.datasets import load_dataset
-from core.presets import preset, prompt_of_kind
-from core.vit import ViTConfig
+from core.backbone.model import BackboneSpec, load_backbone
+from core.backbone.vit_config import ViTConfig
+from core.config import preset, prompt_of_kind
+from core.data.datasets import load_dataset
 
 TINY = BackboneSpec("random", ViTConfig(image_size=16, dim=32, depth=2, heads=2, stem_widths=(8, 16, 32)))
-DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT.parent / "shared" / "data"
 
 
 def need(condition: bool, reason: str) -> None:
@@ -25,12 +28,33 @@ def need(condition: bool, reason: str) -> None:
 
 
 def pytest_collection_modifyitems(config, items):
-    """Leave out what takes many minutes, unless it is asked for: -m long."""
-    if "long" in config.option.markexpr.split():
-        return
-    left_out = [item for item in items if item.get_closest_marker("long")]
-    items[:] = [item for item in items if item not in left_out]
-    config.hook.pytest_deselected(items=left_out)
+    """Leave out what takes many minutes unless -m long asks for it; keep the browser tests, and those of each file, in one process.
+
+    Files that take longest come first: browser tests, most of whose time is waiting for the app's process, then those with slow tests.
+    """
+    if "long" not in config.option.markexpr.split():
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("browser" if item.get_closest_marker("browser") else str(item.path)))
+    slow, browser = ({item.path for item in items if item.get_closest_marker(name)} for name in ("slow", "browser"))
+    items.sort(key=lambda item: (item.path not in browser, item.path not in slow))
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory) -> Path:
+    """A folder that all processes of this test run share."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(autouse=True)
+def _alone_when_time_is_measured(request, shared_folder) -> Iterator[None]:
+    """Hold a lock that tests share, except those marked `alone`: they wait until no other test runs."""
+    with (shared_folder / "running.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -44,9 +68,11 @@ def digits():
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory) -> Path:
-    """Where digits are fitted once for all apps and labs."""
-    return tmp_path_factory.mktemp("cache")
+def cache(shared_folder) -> Path:
+    """Where digits are fitted once for all apps and labs of this test run."""
+    folder = shared_folder / "cache"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -72,8 +98,8 @@ def tiny_config(partition: str = "hierarchical", prompt: str = "tokens", **chang
 @pytest.fixture
 def lab(tmp_path):
     """The page's lab on the fake engine, fitted."""
-    from demo.session import Lab  # the engine's tests run without Gradio, too
-    from tests.test_demo_fake import FakeEngine, fake_samples
+    from demo.session.lab import Lab
+    from tests.demo.fake import FakeEngine, fake_samples
 
     samples = fake_samples()
     lab = Lab(FakeEngine(samples), samples, tmp_path)
@@ -83,9 +109,9 @@ def lab(tmp_path):
 
 
 @pytest.fixture
-def handlers(lab):
+def site(lab):
     """The page's events on that lab."""
-    from demo.handlers import Handlers
-    from demo.jobs import Jobs
+    from demo.session.jobs import Jobs
+    from demo.tabs.page import Page
 
-    return Handlers(lab, Jobs())
+    return Page(lab, Jobs())

@@ -3,22 +3,22 @@
 import numpy as np
 import pytest
 
-from core.baselines import one_prompt
-from core.bench import bench_forget, linear_probe, nearest_neighbors, purity
-from core.cleanroom import clean_room, untouched_equal
-from core.datasets import load_dataset
-from core.eraser import LMEraser
-from core.executors import LocalExecutor
-from core.metrics import evaluate
+from core.benchmarks.baselines import one_prompt
+from core.benchmarks.measure import bench_forget, linear_probe, nearest_neighbors, purity
+from core.benchmarks.metrics import evaluate
+from core.data.datasets import load_dataset
+from core.lmeraser.eraser import LMEraser
+from core.runtime.executors import LocalExecutor
+from core.workspace.proof import prove
 from tests.conftest import DATA, need
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.exactness]
 
 
 @pytest.fixture(scope="module")
 def executor():
     executor = LocalExecutor(2)
-    executor.warm_up()
+    executor.warm_up("core.lmeraser.cluster_training")
     yield executor
     executor.close()
 
@@ -42,13 +42,12 @@ def test_accuracy_is_that_of_one_prompt_on_all_data(digits, fitted, executor):
     assert ours >= evaluate(single, digits.test).test.accuracy - 0.01
 
 
-def test_fast_is_exact_against_a_clean_room_in_another_process(fitted):
+def test_fast_is_exact_against_a_clean_room_in_another_process(digits, fitted):
     eraser = fitted.fork()
     plan = eraser.plan([eraser.samples_.ids[r] for r in np.random.default_rng(0).choice(1437, 5, replace=False)])
     eraser.forget(plan)
-    control = clean_room(eraser)
-    assert control.root == eraser.root_
-    assert untouched_equal(eraser, plan.untouched, control)
+    proof = prove(eraser, digits.train, plan.ids, untouched=plan.untouched)
+    assert proof.equal, proof.problems
 
 
 def test_paper_preset_learns_and_forgets_exactly(digits, executor):

@@ -5,22 +5,22 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from core.backbone import BackboneSpec, load_backbone  # noqa: E402
-from core.datasets import Dataset  # noqa: E402
-from core.eraser import LMEraser  # noqa: E402
-from core.presets import preset  # noqa: E402
-from core.types import ProgressCallback, Samples  # noqa: E402
-from core.vit import ViTConfig  # noqa: E402
+from core.backbone.model import BackboneSpec, load_backbone  # noqa: E402
+from core.backbone.vit_config import ViTConfig  # noqa: E402
+from core.config import preset  # noqa: E402
+from core.data.datasets import Dataset  # noqa: E402
+from core.data.samples import Samples  # noqa: E402
+from core.lmeraser.eraser import LMEraser  # noqa: E402
+from core.runtime.progress import ProgressCallback  # noqa: E402
 from demo.build import build_demo, launch_options  # noqa: E402
-from demo.engine import CoreEngine  # noqa: E402
-from demo.session import Lab  # noqa: E402
+from demo.session.engine import CoreEngine, CoreModel  # noqa: E402
+from demo.session.lab import Lab  # noqa: E402
 
 # One block of width 192 on four tokens: features as long as the embedded backbone's, in a fiftieth of the time.
 BACKBONE = BackboneSpec("random", ViTConfig(image_size=16, dim=192, depth=1, heads=3, stem_widths=(8, 16, 32)))
@@ -44,10 +44,11 @@ class BigEngine(CoreEngine):
         places = rng.random((labels.max() + 1, 2))[labels] + rng.normal(0, 0.08, (len(labels), 2))
         return ((places - places.min(0)) / np.ptp(places, axis=0)).astype(np.float32)
 
-    def fitted(self, progress: ProgressCallback) -> Any:
+    def fitted(self, progress: ProgressCallback) -> CoreModel:
         config = preset(self.preset)
         config = replace(config, train=replace(config.train, steps=1))
-        return LMEraser(config, load_backbone(BACKBONE), executor=self.executor).fit(self.dataset.train, progress=progress)
+        eraser = LMEraser(config, load_backbone(BACKBONE), executor=self.executor).fit(self.dataset.train, progress=progress)
+        return CoreModel(eraser, self.dataset.test, self.dataset.name)
 
 
 def main(port: int, folder: Path, n: int = 60_000) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 
 import pytest
@@ -20,6 +21,13 @@ WORK_MS = 120_000
 
 # In one step: between seeing a button enabled and a click from outside, a short request may already be done.
 PRESS_WHEN_ENABLED = "id => { const b = document.querySelector(id); if (!b || b.disabled) return false; b.click(); return true; }"
+
+
+STAYS = """(box, text) => new Promise((done) => {
+  let frames = 0;
+  const look = () => (box.value !== text ? done(false) : ++frames > 20 ? done(true) : requestAnimationFrame(look));
+  look();
+})"""
 
 
 def lasso(page, points=((0.45, 0.40), (0.55, 0.40), (0.55, 0.50), (0.45, 0.50), (0.45, 0.40))):
@@ -41,12 +49,24 @@ def lasso(page, points=((0.45, 0.40), (0.55, 0.40), (0.55, 0.50), (0.45, 0.50), 
 
 
 def open_choose(page) -> None:
-    """Open the part that selects without the map, with the keyboard alone.
-
-    Gradio mounts its fields when it opens, and sets them once more a moment later, over what a script types faster than people do.
-    """
+    """Open the part that selects without the map, with the keyboard alone."""
     page.get_by_role("button", name="Choose without the map").press("Enter")
-    page.wait_for_timeout(400)
+    page.get_by_label("Sample numbers").wait_for()
+
+
+def fill(box, text: str) -> None:
+    """Type into a field until the text stays for twenty frames.
+
+    Gradio mounts the fields of a part when it opens, and sets them once more a moment later, over what a script typed in between.
+    """
+    box.fill(text)
+    while not box.evaluate(STAYS, text):
+        box.fill(text)
+
+
+def fixed_words(text: str) -> str:
+    """Return the longest piece of a sentence of the page that holds no placeholder."""
+    return max(re.split(r"\{[^}]*\}", text), key=len).strip()
 
 
 def choose(page, numbers: str) -> None:
@@ -54,14 +74,16 @@ def choose(page, numbers: str) -> None:
     box = page.get_by_label("Sample numbers")
     if not box.is_visible():
         open_choose(page)
-    box.fill(numbers)
+    fill(box, numbers)
     box.press("Enter")
 
 
 def forget(page) -> None:
     page.wait_for_selector("#lm-forget:not([disabled])", timeout=WORK_MS)
     page.locator("#lm-forget").press("Enter")
-    page.wait_for_selector(".lm-result", state="attached", timeout=WORK_MS)  # another tab may be open
+    page.wait_for_selector(".lm-done", timeout=WORK_MS)
+    if page.locator("[role=tab][aria-selected=true]").get_by_text("Result").count():  # another tab is filled when it is opened
+        page.wait_for_selector(".lm-result", state="attached", timeout=WORK_MS)
 
 
 def found() -> str | None:

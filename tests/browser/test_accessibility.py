@@ -16,14 +16,27 @@ TABS = ("Result", "Methods", "Proof", "Clusters", "Ledger", "How it works", "Les
 SETTLED = """() => Promise.allSettled(document.getAnimations({subtree: true})
     .filter(a => Number.isFinite(a.effect.getComputedTiming().endTime)).map(a => a.finished))"""
 
+# Gradio shows an empty plot until the code that draws it has been loaded.
+DRAWN = "() => ![...document.querySelectorAll('.lm-plot .empty')].some(e => e.offsetParent)"
+
+# What an event still changes (a button enabled, a tab filled) comes in steps: wait until nothing has changed for half a second.
+QUIET = """() => new Promise((done) => {
+  let timer = setTimeout(done, 500);
+  const seen = new MutationObserver(() => { clearTimeout(timer); timer = setTimeout(done, 500); });
+  seen.observe(document.body, { subtree: true, childList: true, attributes: true });
+  setTimeout(done, 20_000);
+})"""
+
 
 def violations(page) -> list[str]:
-    """Return the grave violations on the page once its transitions have ended, one line each."""
+    """Return the grave violations on the page once its charts are drawn and its transitions have ended, one line each."""
     from axe_playwright_python.sync_playwright import Axe
 
+    page.evaluate(QUIET)
+    page.wait_for_function(DRAWN, timeout=60_000)
     page.evaluate(SETTLED)
-    found = Axe().run(page).response["violations"]
-    return [f"{v['id']}: {node['target']} {node['failureSummary'][:160]}" for v in found if v["impact"] in GRAVE for node in v["nodes"]]
+    found = [v for v in Axe().run(page).response["violations"] if v["impact"] in GRAVE]
+    return [f"{v['id']}: {n['target']} {n['failureSummary'][:160]} {n['html'][:160]}" for v in found for n in v["nodes"]]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -37,7 +50,7 @@ def test_no_serious_violation_in_any_state(visit, scheme):
     forget(page)
     for name in TABS:
         page.get_by_role("tab", name=name).click()
-        page.wait_for_timeout(400)
+        page.locator("[role=tab][aria-selected=true]").get_by_text(name).wait_for()
         grave[name] = violations(page)
     assert not {state: lines for state, lines in grave.items() if lines}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from demo import texts
-from tests.browser.chromium import FIT_MS, PRESS_WHEN_ENABLED, WORK_MS, choose, forget, lasso
+from tests.browser.chromium import FIT_MS, PRESS_WHEN_ENABLED, WORK_MS, choose, fixed_words, forget, lasso
 
 pytestmark = pytest.mark.browser
 
@@ -33,6 +33,7 @@ def test_lasso_preview_forget_and_result(visit):
     for group in ("Test images", "Retained images", "Forgotten images"):
         assert group in result
     assert page.locator(".map").get_attribute("data-count") == "0"
+    assert page.locator("#lm-report").is_visible() and not page.locator("#lm-report-file").is_visible()
 
 
 def test_keyboard_only_and_the_other_visitor_sees_nothing_of_it(visit):
@@ -43,7 +44,7 @@ def test_keyboard_only_and_the_other_visitor_sees_nothing_of_it(visit):
     mine.wait_for_selector(".lm-tray li")
     forget(mine)
     assert "1 image forgotten" in mine.locator("#lm-result").inner_text()
-    assert "No request yet" in other.locator("#lm-result").inner_text()
+    assert texts.EMPTY_RESULT in other.locator("#lm-result").inner_text()
     assert other.locator(".lm-tray li").count() == 3
     choose(other, "7")
     other.wait_for_function("document.querySelectorAll('.lm-tray li').length === 1")
@@ -73,15 +74,15 @@ def test_cancel_in_the_middle_changes_nothing(visit):
     assert page.locator(".hint").inner_text() == texts.MAP["busy"]
     page.wait_for_function(PRESS_WHEN_ENABLED, arg="#lm-cancel", timeout=WORK_MS)
     page.wait_for_selector(".lm-plan.lm-cancelled", timeout=WORK_MS)
-    assert "exactly as it was" in page.locator(".lm-plan").inner_text()
-    page.wait_for_timeout(1500)  # what follows a request has ended by then, too
+    assert texts.CANCELLED in page.locator(".lm-plan").inner_text()
+    page.wait_for_timeout(1500)  # nothing may follow, and nothing cannot be waited for
     assert page.locator(".map").get_attribute("data-count") == "301"
 
 
 def test_a_wrong_number_is_answered_in_words(visit):
     page = visit()
     choose(page, "3, abc")
-    page.get_by_text("is not a number or a range").wait_for(timeout=10_000)
+    page.get_by_text(fixed_words(texts.BAD_NUMBERS)).wait_for(timeout=10_000)
 
 
 def test_phone_width_has_no_sideways_scroll(visit):

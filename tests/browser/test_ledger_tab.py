@@ -9,7 +9,8 @@ import sys
 
 import pytest
 
-from core.verify import verify_workspace
+from core.workspace.verify import verify_workspace
+from demo import texts
 from tests.browser.chromium import FIT_MS, WORK_MS, choose, forget
 from tests.browser.conftest import ROOT, running
 
@@ -35,18 +36,18 @@ def test_receipts_are_downloaded_checked_and_replayed(visit, small_server):
     forget(page)
     ledger(page)
     with page.expect_download() as download:
-        page.get_by_text("The receipts as one file").click()
+        page.get_by_text(texts.all_receipts(1)).click()
     text = download.value.path().read_text()
     page.locator("#lm-check").click()
-    page.get_by_text("Everything holds").wait_for(timeout=WORK_MS)
+    page.get_by_text(texts.CHECK_GOOD).wait_for(timeout=WORK_MS)
     assert "every digest recomputed" in page.locator("#lm-checked").inner_text()
     page.locator("#lm-replay").click()
     page.get_by_text("Request 1 replayed: equal, bit for bit").wait_for(timeout=FIT_MS)
-    assert "own ledger holds the same" in upload(page, "receipts.json", text)
+    assert texts.file_known(1, 1) in upload(page, "receipts.json", text)
     entries = json.loads(text)
     entries[0]["samples"] += 1
     page.evaluate("document.querySelector('#lm-examined .lm-outcome').remove()")
-    assert "Broken" in upload(page, "tampered.json", json.dumps(entries))
+    assert texts.FILE_BROKEN in upload(page, "tampered.json", json.dumps(entries))
 
 
 def test_the_report_is_downloaded_and_opens_from_disk(visit, browser, tmp_path):
@@ -80,7 +81,7 @@ def test_a_workspace_remembers_what_was_forgotten(browser, tmp_path, sixty):
     with running(tmp_path, *command) as (url, _):
         mine, other = opened(browser, url), opened(browser, url)
         images = int(re.search(r"(\d+) private images", mine.locator(".lm-status").inner_text())[1])
-        assert "Forgetting is for good" in mine.locator(".lm-kept p").inner_text()
+        assert "Forgetting is permanent" in mine.locator(".lm-kept p").inner_text()
         assert mine.get_by_role("button", name="Start over").count() == 0
         choose(mine, "3, 17")
         forget(mine)
@@ -94,6 +95,6 @@ def test_a_workspace_remembers_what_was_forgotten(browser, tmp_path, sixty):
         assert f"{images - 2} private images" in page.locator(".lm-status").inner_text()
         ledger(page)
         page.locator("#lm-check").click()
-        page.get_by_text("Everything holds").wait_for(timeout=WORK_MS)
+        page.get_by_text(texts.CHECK_GOOD).wait_for(timeout=WORK_MS)
     report = verify_workspace(folder)
     assert (report["problems"], report["receipts"], report["samples"]) == ([], 1, images - 2)

@@ -1,0 +1,203 @@
+"""Benchmarks of one model: cost of a request, accuracy, ways of mixing predictions, and frozen features.
+
+Each returns a record of plain values with hardware, numbers of runs, medians and ranges. `core.benchmarks.compare_methods` compares
+LMEraser with other methods.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.exceptions import ConvergenceWarning
+
+from core.backbone.feature_cache import Derived, DeriveJob, derive_job
+from core.backbone.model import CHUNK, BackboneSpec, load_backbone, read_manifest
+from core.backbone.vit_config import ViTConfig
+from core.benchmarks.baselines import eraser_flops, one_prompt
+from core.benchmarks.metrics import evaluate
+from core.config import PartitionConfig, ServeConfig
+from core.data.datasets import Dataset, load_dataset
+from core.data.samples import Samples
+from core.errors import InputError
+from core.lmeraser.eraser import LMEraser
+from core.lmeraser.global_head import expand
+from core.lmeraser.partition import make_partition
+from core.lmeraser.prediction import ClusterCache, Serving, log_proba
+from core.runtime.determinism import hardware
+from core.runtime.executors import LocalExecutor
+from core.runtime.progress import ProgressCallback
+
+
+def spread(values) -> dict[str, float]:
+    """Return median, smallest, largest and count of some numbers."""
+    return {"median": float(np.median(values)), "min": float(np.min(values)), "max": float(np.max(values)), "n": len(values)}
+
+
+def bench_forget(data: Dataset, eraser: LMEraser, requests: int, progress: ProgressCallback | None = None) -> dict:
+    """Forget one random sample in each of `requests` private copies of a model, then retrain fully once, all in one run.
+
+    Evaluation is left out of both; no request reuses states that another one trained.
+    """
+    rng = np.random.default_rng(0)
+    chosen = rng.choice(len(data.train), requests, replace=False)
+    outcomes, trained, flops = [], [], []
+    for row in chosen:
+        copy = eraser.fork()
+        outcome = copy.forget([data.train.ids[row]])
+        outcomes.append(outcome.seconds.total)
+        trained.append(len(outcome.trained))
+        flops.append(eraser_flops(copy, outcome.trained, copy.derived_images_))
+    control, full = copy.full_retraining(progress=progress)
+    return {
+        "dataset": data.name,
+        "samples": len(data.train),
+        "clusters": eraser.partition_.clusters,
+        "request_seconds": spread(outcomes),
+        "request_flops": spread(flops),
+        "clusters_retrained": spread(trained),
+        "full_seconds": {"setup": full.seconds.setup, "plan": full.seconds.plan, "train": full.seconds.train, "total": full.seconds.total},
+        "full_flops": eraser_flops(control, full.trained, control.derived_images_),
+        "speedup": full.seconds.total / float(np.median(outcomes)),
+        "roots_equal": full.root_after == copy.root_,
+        "hardware": hardware(),
+    }
+
+
+def bench_accuracy(data: Dataset, eraser: LMEraser, progress: ProgressCallback | None = None) -> dict:
+    """Test accuracy of a fitted model, of its clusters alone (nearest, and mixed), and of one prompt on all data."""
+    clusters = eraser.partition_.clusters
+    rows = [{"method": "LMEraser", "clusters": clusters, "test": evaluate(eraser, data.test).test.accuracy}]
+    for name, serve in (("nearest cluster only", {"mix": 1}), ("mixed clusters only", {})):
+        config = replace(eraser.config_, serve=replace(eraser.config_.serve, global_weight=0.0, **serve))
+        alone = LMEraser(config, eraser.backbone_, eraser.store, eraser.executor)
+        rows.append({"method": name, "clusters": clusters, "test": evaluate(alone.fit(data.train), data.test).test.accuracy})
+    single = LMEraser(one_prompt(eraser.config_, clusters), eraser.backbone_, executor=eraser.executor).fit(data.train, progress=progress)
+    rows.append({"method": "one prompt on all data", "clusters": 1, "test": evaluate(single, data.test).test.accuracy})
+    return {"dataset": data.name, "train": len(data.train), "test": len(data.test), "rows": rows, "hardware": hardware()}
+
+
+MIXES, TEMPERATURES, GLOBAL_WEIGHTS = (1, 4, 8, 16), (0.05, 0.1, 0.2, 0.4), (0.0, 0.25, 0.5, 0.75, 1.0)
+GRID = tuple(ServeConfig(*settings) for settings in itertools.product(MIXES, TEMPERATURES, GLOBAL_WEIGHTS))
+
+
+def bench_settings(data: Dataset, eraser: LMEraser, progress: ProgressCallback | None = None) -> dict:
+    """Accuracy of every setting in `GRID` for mixing predictions, on a fifth of the training images held out from the fit.
+
+    `eraser` brings configuration, backbone and executor, and need not be fitted. Test images are not looked at.
+    """
+    train = data.train
+    held = np.array([int(digest[:8], 16) % 5 == 0 for digest in train.digests])
+    model = LMEraser(eraser.config, eraser.backbone, executor=eraser.executor).fit(train.take(~held), progress=progress)
+    unseen = train.take(held)
+    inputs, cache = model.prepare(unseen.images), ClusterCache()
+    head = model.model_.head
+    solved, expanded = (head.solve(), expand(inputs.features)) if head else (None, None)
+    serving = Serving(model.partition_, model.keys_, model.states_, solved, model.backbone_, model.config_, len(train.classes))
+    rows = []
+    for serve in GRID:
+        config = replace(model.config_, serve=serve)
+        answers = log_proba(replace(serving, config=config), inputs, cache, expanded)
+        rows.append({**asdict(config.serve), "held_out": float((answers.argmax(1) == unseen.labels).mean())})
+    chosen = next((row for row in rows if row.items() >= asdict(model.config_.serve).items()), None)
+    best = max(rows, key=lambda row: row["held_out"])
+    return {"dataset": data.name, "fitted": len(model.samples_), "held_out": len(unseen), "best": best, "chosen": chosen, "rows": rows}
+
+
+SOURCES = ("embedded", "random", "pixels")
+
+
+def bench_features(names: list[str], sources: list[str], data_dir: Path | None, limit: int | None) -> dict:
+    """Score frozen features on each data set: linear probe, 5 nearest neighbors, cluster purity, milliseconds an image.
+
+    `embedded`: the shipped backbone; `random`: a randomly initialized copy of it; `pixels`: the image at 16 x 16 px, as many
+    numbers as the embedded features. Accuracies are fractions on the test set. Raises InputError for an unknown source.
+    """
+    if unknown := set(sources) - set(SOURCES):
+        raise InputError(f"features {sorted(unknown)[0]!r} is not one of {', '.join(SOURCES)}.")
+    rows = []
+    for name in names:
+        data = load_dataset(name, data_dir=data_dir, limit=limit)
+        for source in sources:
+            rows.append({"dataset": name, "features": source, "train": len(data.train), **_score(data.train, data.test, source)})
+    return {"rows": rows, "hardware": hardware()}
+
+
+def _score(train: Samples, test: Samples, source: str) -> dict:
+    extract = _pixels if source == "pixels" else _extractor(source)
+    began = time.perf_counter()
+    x, z = extract(train), extract(test)
+    milliseconds = (time.perf_counter() - began) / (len(train) + len(test)) * 1e3
+    return {
+        "linear_probe": linear_probe(x, train.labels, z, test.labels),
+        "knn": nearest_neighbors(x, train.labels, z, test.labels),
+        "purity": purity(train, x),
+        "ms_per_image": milliseconds,
+    }
+
+
+def _pixels(samples: Samples) -> np.ndarray:
+    x = torch.from_numpy(samples.images).permute(0, 3, 1, 2).float() / 255
+    return F.interpolate(x, (16, 16), mode="bilinear", antialias=True).flatten(1).numpy()
+
+
+def _extractor(source: str) -> Callable[[Samples], np.ndarray]:
+    """Return samples -> frozen features (n, d), computed in one process a core."""
+    shape = read_manifest()["model"]
+    config = ViTConfig(**{**shape, "stem_widths": tuple(shape["stem_widths"]), "drop_path": 0.0})
+    backbone = load_backbone("embedded" if source == "embedded" else BackboneSpec(random=config))
+    executor = LocalExecutor()
+    empty = np.zeros((CHUNK, backbone.size, backbone.size, 3), np.uint8)
+    job = DeriveJob(backbone.spec, str(backbone.device), empty, None)
+    list(executor.map(derive_job, [job] * executor.workers))  # every process has the backbone before the clock runs
+
+    def extract(samples: Samples) -> np.ndarray:
+        derived = Derived(backbone, None, executor)
+        derived.ensure(samples, trunk=False)
+        return derived.features(samples.digests)
+
+    return extract
+
+
+def linear_probe(x: np.ndarray, y: np.ndarray, z: np.ndarray, t: np.ndarray) -> float:
+    """Accuracy on (z, t) of a linear classifier on standardized features x with labels y.
+
+    Logistic regression or shrunken linear discriminant analysis, whichever is better on a tenth of x that it was not fitted on;
+    the test set chooses nothing.
+    """
+    from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    probes = [
+        make_pipeline(StandardScaler(), LinearDiscriminantAnalysis(solver="lsqr", shrinkage=0.01)),
+        make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=100)),
+    ]
+    held = np.random.default_rng(0).random(len(x)) < 0.1
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # stopping early only costs the probe accuracy
+        best = max(probes, key=lambda probe: probe.fit(x[~held], y[~held]).score(x[held], y[held]))
+        return float(best.fit(x, y).score(z, t))
+
+
+def nearest_neighbors(x: np.ndarray, y: np.ndarray, z: np.ndarray, t: np.ndarray) -> float:
+    """Accuracy on (z, t) of 5 nearest neighbors by cosine."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    unit = lambda a: a / np.maximum(np.linalg.norm(a, axis=1, keepdims=True), 1e-12)  # noqa: E731
+    return float(KNeighborsClassifier(5, algorithm="brute").fit(unit(x), y).score(unit(z), t))
+
+
+def purity(samples: Samples, features: np.ndarray) -> float:
+    """Share of samples whose class is the most common one of their cluster, at the default partition."""
+    partition = make_partition(samples.digests, lambda rows: features[rows], PartitionConfig())
+    counts = [np.bincount(samples.labels[partition.members(c)]).max() for c in range(partition.clusters)]
+    return float(np.sum(counts) / len(samples))

@@ -1,0 +1,96 @@
+"""The command bench: measurements of features, requests, accuracy, serving settings and unlearning methods."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from core.cli.models import fitted, load_data, unfitted
+from core.cli.options import Commands, Result, add_command, add_model_options, names
+from core.cli.output import ProgressBar, write_text
+from core.errors import InputError
+
+if TYPE_CHECKING:
+    from core.audit.selftest import SelfTest
+    from core.data.datasets import Dataset
+    from core.lmeraser.eraser import LMEraser
+
+
+def add_commands(commands: Commands) -> None:
+    """Add bench."""
+    bench = add_command(commands, "bench", run_bench, "measurements: features, forget, accuracy, settings, unlearn")
+    bench.add_argument("what", choices=("features", "forget", "accuracy", "settings", "unlearn"))
+    add_model_options(bench)
+    text = "bench forget: how many requests of one random sample (20); bench unlearn: comma-separated names of requests (all)"
+    bench.add_argument("--requests", help=text)
+    bench.add_argument("--methods", help="bench unlearn: comma-separated names (default: all)")
+    bench.add_argument("--repeats", type=int, default=1, help="bench unlearn: repeats of each request, each with other samples")
+    bench.add_argument("--table", type=Path, help="bench unlearn: also write the rows as a Markdown table into this file")
+    text = "bench unlearn: also write the result as JSON into this file; python -m demo.view.bench_report FILE.json FILE.html draws it"
+    bench.add_argument("--report", type=Path, metavar="FILE.json", help=text)
+    bench.add_argument("--features", default="embedded,random,pixels", help="bench features: comma-separated kinds of features")
+    bench.add_argument("--datasets", default="digits,cifar10,gtsrb,madbase", help="bench features: comma-separated")
+
+
+def run_bench(args: argparse.Namespace, bar: ProgressBar) -> Result:
+    """Run one of the measurements."""
+    from core.benchmarks import measure
+
+    if args.what == "features":
+        return measure.bench_features(args.datasets.split(","), args.features.split(","), args.data_dir, args.limit)
+    _check_report(args.report)
+    data = load_data(args)
+    if args.what == "settings":
+        return measure.bench_settings(data, unfitted(args), bar)
+    eraser = fitted(args, data, bar)
+    if args.what == "unlearn":
+        result = _bench_unlearn(args, data, eraser, bar)
+    elif args.what == "forget":
+        result = measure.bench_forget(data, eraser, _number_of_requests(args.requests), bar)
+    else:
+        result = measure.bench_accuracy(data, eraser, bar)
+    bar.close()
+    return result
+
+
+def _check_report(path: Path | None) -> None:
+    """Raise InputError for a report that is to be a page, before anything is measured."""
+    if path is not None and path.suffix.lower() in (".html", ".htm"):
+        source = path.with_suffix(".json")
+        raise InputError(
+            f"--report writes JSON, and {path} names HTML. Use --report {source}, "
+            f"then draw it with `python -m demo.view.bench_report {source} {path}`."
+        )
+
+
+def _number_of_requests(text: str | None) -> int:
+    """Return how many requests `bench forget` makes; raises InputError unless the text is a whole number of at least 1."""
+    if text is not None and (not text.isdecimal() or int(text) < 1):
+        raise InputError(f"--requests is {text!r}; bench forget takes a whole number of at least 1.")
+    return int(text or 20)
+
+
+def _bench_unlearn(args: argparse.Namespace, data: Dataset, eraser: LMEraser, bar: ProgressBar) -> Result:
+    """Compare the methods, and write the table and the report file if they were asked for."""
+    from core.audit.selftest import selftest
+    from core.benchmarks.baselines import METHODS
+    from core.benchmarks.compare_methods import REQUESTS, bench_unlearn, markdown_table
+
+    methods = names(args.methods) or METHODS
+    result = bench_unlearn(data, eraser, methods, names(args.requests) or REQUESTS, args.repeats, progress=bar)
+    _say_if_exact(result, selftest(str(eraser.backbone_.device)))
+    result["commands"] = [args.command_line]
+    if args.table:
+        write_text(args.table, markdown_table(result))
+    if args.report:
+        write_text(args.report, json.dumps(result, allow_nan=False))
+    return result
+
+
+def _say_if_exact(result: Result, tested: SelfTest) -> None:
+    """Add this machine's self-test to a result; where it failed, no method's rows are called exact."""
+    result["selftest"] = tested.to_json()
+    for row in result["rows"]:
+        row["exact"] = row["exact"] and tested.passed

@@ -1,0 +1,93 @@
+"""All settings of a model as frozen records, and the two presets.
+
+`paper`: a learned frame of pixels and hard routing, as published. `fast`: late tokens, mixed routing and the global head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from core.errors import InputError
+
+
+@dataclass(frozen=True)
+class PartitionConfig:
+    """How private data is divided into clusters."""
+
+    method: str = "hierarchical"  # hierarchical, public, random
+    clusters: int | None = None  # before the cap; None: one per 16 to 32 samples, at most 256 (public: all prototypes)
+    anchor_share: float | None = None  # of the digests; None: a sixth, less in large sets (about 1,000 to 2,000 anchors), all in small ones
+    cap: int | None = None  # most samples in one cluster; None: no cap
+
+
+@dataclass(frozen=True)
+class PromptConfig:
+    """The prompt that each cluster learns beside its head."""
+
+    kind: str = "tokens"  # padding, patch, tokens
+    size: int = 4  # padding: frame width in px; patch: side in px; tokens: how many
+    block: int = -1  # tokens enter before this block; negative counts from the end
+    readout: str = "prompts"  # tokens only: pool the prompts' outputs, or those of the image's patches
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The budget and optimizer of one cluster."""
+
+    steps: int = 40
+    batch_size: int = 32
+    prompt_lr: float = 5e-3
+    head_lr: float = 0.1  # of a head whose input has length about 1
+    weight_decay: float = 1e-2
+    use_features: bool = True  # the head also reads the frozen features
+
+
+@dataclass(frozen=True)
+class ServeConfig:
+    """How the clusters and the global head combine into a prediction."""
+
+    mix: int = 8  # nearest clusters that vote; 1 is the paper's hard routing
+    temperature: float = 0.1  # of the softmax over negative squared prototype distances, relative to the nearest
+    global_weight: float = 0.5  # share of the global head; 0 leaves it out
+
+
+@dataclass(frozen=True)
+class EraserConfig:
+    """Everything that decides what a model computes, except the backbone and the data."""
+
+    partition: PartitionConfig = field(default_factory=PartitionConfig)
+    prompt: PromptConfig = field(default_factory=PromptConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    serve: ServeConfig = field(default_factory=ServeConfig)
+
+    def to_json(self) -> dict[str, dict[str, Any]]:
+        """Return the settings as plain values, by record."""
+        return asdict(self)
+
+
+_PROMPTS = {"padding": PromptConfig("padding", size=6), "patch": PromptConfig("patch", size=16), "tokens": PromptConfig("tokens")}
+
+
+def prompt_of_kind(kind: str) -> PromptConfig:
+    """Return a prompt kind's usual configuration; raises InputError for an unknown one."""
+    if kind not in _PROMPTS:
+        raise InputError(f"prompt {kind!r} is not one of {', '.join(_PROMPTS)}.")
+    return _PROMPTS[kind]
+
+
+PRESETS = {
+    "fast": EraserConfig(),
+    "paper": EraserConfig(
+        prompt=prompt_of_kind("padding"),
+        train=TrainConfig(steps=30, prompt_lr=1e-2, use_features=False),
+        serve=ServeConfig(mix=1, global_weight=0.0),
+    ),
+}
+
+
+def preset(name: str) -> EraserConfig:
+    """Return a preset's configuration; raises InputError for an unknown name."""
+    if name not in PRESETS:
+        raise InputError(f"preset {name!r} is not one of {', '.join(PRESETS)}.")
+    return PRESETS[name]

@@ -1,0 +1,106 @@
+"""The global head: a linear discriminant over all private data, kept as integer sums, so that a sample can be subtracted exactly.
+
+It reads the frozen feature and fixed random ReLU features of it, both as whole numbers, so the order of samples changes no bit. The
+classifier solved from the sums is the same as if the subtracted samples had never been added. It plays no part in cluster training.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.data.samples import Samples
+from core.lmeraser.fixed_point import LIMIT, SCALE, feature_steps
+from core.lmeraser.records import tensors_digest
+from core.runtime.determinism import reproducible
+
+RANDOM_FEATURES = 512
+SHRINKAGE = 1e-2
+MATRIX = 1 << 12  # steps in 1 of the random matrix
+SOLVED_BITS = 31  # of the solved weights: with 10-bit inputs and up to 4,096 of them, every partial sum stays below 2**53
+SETTINGS = {"random_features": RANDOM_FEATURES, "shrinkage": SHRINKAGE, "scale": SCALE, "limit": LIMIT, "matrix": MATRIX}
+
+
+@functools.cache
+def _matrix(width: int) -> np.ndarray:
+    """Return the fixed random matrix (width, RANDOM_FEATURES) as whole numbers of 1/4096."""
+    rng = np.random.default_rng(20240404)
+    return np.rint(rng.standard_normal((width, RANDOM_FEATURES)) / np.sqrt(width) * MATRIX)
+
+
+def expand(features: np.ndarray) -> np.ndarray:
+    """Return integers (n, d + RANDOM_FEATURES) as float64: the features and fixed random ReLUs of them, in fixed point.
+
+    Each row depends on its own feature alone: whole numbers are multiplied, and no sum reaches 2**53.
+    """
+    own = feature_steps(features)
+    random = np.rint(np.maximum(own @ _matrix(features.shape[1]), 0) * 2 / MATRIX)
+    return np.concatenate([own, np.minimum(random, LIMIT * SCALE)], 1)
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalHead:
+    """Sufficient statistics of a linear discriminant: counts (c,), sums (c, d) and one Gram matrix (d, d), all int64."""
+
+    counts: np.ndarray
+    sums: np.ndarray
+    gram: np.ndarray
+
+    @classmethod
+    def empty(cls, num_classes: int, feature_dim: int) -> GlobalHead:
+        d = feature_dim + RANDOM_FEATURES
+        return cls(np.zeros(num_classes, np.int64), np.zeros((num_classes, d), np.int64), np.zeros((d, d), np.int64))
+
+    def changed(self, features: np.ndarray, labels: np.ndarray, sign: int) -> GlobalHead:
+        """Return the statistics with samples added (sign 1) or subtracted (-1); features (n, d) float32, labels (n,)."""
+        counts, sums, gram = self.counts.copy(), self.sums.copy(), self.gram.copy()
+        for i in range(0, len(features), 4096):  # products of 4,096 rows stay below 2**53, so float64 sums are exact
+            x, y = expand(features[i : i + 4096]), labels[i : i + 4096]
+            one_hot = np.eye(len(counts))[y]
+            counts += sign * np.bincount(y, minlength=len(counts))
+            sums += sign * (one_hot.T @ x).astype(np.int64)
+            gram += sign * (x.T @ x).astype(np.int64)
+        return GlobalHead(counts, sums, gram)
+
+    def moved(self, before: Samples, after: Samples, features: Callable[[Samples], np.ndarray]) -> GlobalHead:
+        """Return the statistics of `after`, given that these are those of `before`; only the difference is added and subtracted."""
+        old_ids, new_ids = set(before.ids), set(after.ids)
+        forgotten = [r for r, i in enumerate(before.ids) if i not in new_ids]
+        learned = [r for r, i in enumerate(after.ids) if i not in old_ids]
+        head = self
+        for samples, rows, sign in ((before, forgotten, -1), (after, learned, 1)):
+            if rows:
+                some = samples.take(rows)
+                head = head.changed(features(some), some.labels, sign)
+        return head
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the integers."""
+        return tensors_digest({"counts": self.counts, "sums": self.sums, "gram": self.gram})
+
+    def solve(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return weight (c, d) and bias (c,) of the discriminant with pooled, shrunken covariance; absent classes get -inf.
+
+        Weights are rounded so far that their products with `expand`ed features add up exactly, in whatever order.
+        """
+        n, present = int(self.counts.sum()), self.counts > 0
+        means = self.sums / SCALE / np.maximum(self.counts, 1)[:, None]
+        with reproducible():
+            within = self.gram / SCALE**2 - (means * self.counts[:, None]).T @ means
+            covariance = within / max(1, n - int(present.sum()))
+            mean_variance = np.trace(covariance) / len(covariance)
+            covariance[np.diag_indices_from(covariance)] += SHRINKAGE * max(mean_variance, 1e-6) + 1e-6
+            weight = _rounded(np.linalg.solve(covariance, means.T).T)
+        prior = np.log(np.maximum(self.counts, 1) / max(n, 1))
+        bias = np.where(present, prior - 0.5 * (weight * means).sum(1), -np.inf)
+        return weight, bias
+
+
+def _rounded(weight: np.ndarray) -> np.ndarray:
+    """Return weights as multiples of one power of two, SOLVED_BITS below the largest."""
+    exponent = SOLVED_BITS - int(np.frexp(np.abs(weight).max(initial=0.0))[1])
+    return np.ldexp(np.rint(np.ldexp(weight, exponent)), -exponent)

@@ -1,0 +1,99 @@
+"""What the page remembers of a request: the plan's figures, accuracies before and after, the receipt, and what was found out since."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.lmeraser.records import Outcome
+
+if TYPE_CHECKING:
+    from core.benchmarks.metrics import EvaluationReport
+    from core.benchmarks.request_reach import Reaches
+    from core.workspace.receipts import Receipt
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A full retraining measured on this machine."""
+
+    seconds: float
+    day: str
+    samples: int
+    here: bool = True  # measured in this session, not read from the cache
+
+    def scaled_to(self, samples: int) -> float:
+        """Return the seconds that retraining so many samples should take."""
+        return self.seconds * samples / self.samples if self.samples else 0.0
+
+
+@dataclass(frozen=True)
+class Clean:
+    """One full retraining in another process: the control of one request."""
+
+    root: str
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Probabilities:
+    """Class probabilities (n, classes) of a request's first rows, before it and after; deleted when the next request comes."""
+
+    rows: tuple[int, ...]
+    before: np.ndarray
+    after: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A cluster's prompt as pictures (data URIs) on one scale."""
+
+    kind: str  # matrix or frame
+    before: str | None
+    after: str
+    difference: str | None
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One request that was carried out."""
+
+    rows: tuple[int, ...]
+    summary: dict[str, Any]
+    outcome: Outcome
+    before: EvaluationReport
+    after: EvaluationReport
+    untouched: tuple[int, int]  # clusters whose digest is unchanged, of how many
+    ids: tuple[str, ...] = ()  # of the rows, noted before any work; none where the lab stores no copy of what was forgotten
+    full_passes: int = 0  # sample passes of full retraining on what remains
+    clean: Clean | None = None  # full retraining of this request's result, in another process
+    emptied: tuple[str, ...] = ()  # classes that have lost their last image, in this request or an earlier one
+    receipt: Receipt | None = None
+    reach: Reaches | None = None
+    probabilities: Probabilities | None = None
+    prompts_before: dict[str, np.ndarray | None] = field(default_factory=dict)  # by key of the retrained cluster
+    compared: tuple[dict, ...] = ()  # rows of core.benchmarks.compare_methods, one a method
+    compared_at: str = ""  # when, for people
+    audit: dict[str, Any] | None = None  # record of core.audit.membership
+    residue: dict[str, Any] | None = None  # record of core.audit.residue_scan
+
+    def full_seconds(self, measured: Measurement | None) -> float | None:
+        """Return what full retraining on what remains takes: measured for this request, else scaled from `measured`; None without."""
+        if self.clean:
+            return self.clean.seconds
+        return measured.scaled_to(self.outcome.samples) if measured else None
+
+    @property
+    def number(self) -> int:
+        """The request's number in the ledger; 0 without a receipt."""
+        return self.receipt.request if self.receipt else 0
+
+    def bare(self) -> Request:
+        """Return the request without what shows traces of the forgotten images themselves."""
+        return replace(self, probabilities=None, prompts_before={})
+
+    def nameless(self) -> Request:
+        """Return the request as it may stay where its images are deleted for good: bare, and without their ids."""
+        return replace(self.bare(), ids=())

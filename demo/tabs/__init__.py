@@ -1,0 +1,1 @@
+"""The page's parts: components and handlers, one file a tab or panel."""

@@ -1,0 +1,111 @@
+"""The Result tab, and the probabilities of forgotten images."""
+
+from __future__ import annotations
+
+from demo.texts.formats import count, ratio, seconds
+from demo.texts.proof import NO_PROOF_HERE
+from demo.texts.status import STAGES
+
+LEAD_RESULT = "What forgetting cost, and what it did to the model."
+EMPTY_RESULT = "No request yet. Select a few pictures, press Forget, and the result appears here."
+RUN_FULL = "Run full retraining now"
+RUN_FULL_INFO = (
+    "A separate process trains a new model from scratch, from the data before your requests and the list of images to forget. This "
+    "measures full retraining on this machine, and the proof compares your model with the result."
+)
+STOP_FULL = "Stop"
+DOWNLOADS = {"one": ("Results as JSON", "Results as CSV"), "all": ("All requests as JSON", "All requests as CSV")}
+ACCURACY = {"test": "Test images", "retained": "Retained images", "forgotten": "Forgotten images"}
+ACCURACY_INFO = {
+    "test": "never in the training data",
+    "retained": "still in the model",
+    "forgotten": "now like unseen images",
+}
+BEFORE, AFTER = "before", "after"
+TIME_REQUEST, TIME_FULL = "This request", "Full retraining"
+CHART_TIME = "Seconds on this machine"
+CHART_CLASSES = "Change of test accuracy per class, in points"
+SEE_RESULT = "See accuracy, time and proof"
+
+
+def doubt(verdict) -> str:
+    """Return what a result says in doubt of itself; empty where there is none."""
+    if verdict.failed:
+        return f"{verdict.info} What failed: {'; '.join(verdict.problems)}"
+    return f"{verdict.title}. {verdict.info}" if verdict.unprovable else ""
+
+
+def emptied(classes: tuple[str, ...]) -> str:
+    """Return what is left of classes without images: a name among the answers."""
+    many = len(classes) > 1
+    name = f"class{'es' if many else ''} {', '.join(classes)}"
+    return (
+        f"No image of {name} is left, but {'their names stay' if many else 'its name stays'} as possible answer{'s' if many else ''}: "
+        f"the model equals one trained with the same class list and no image of {'them' if many else 'it'}, "
+        f"not one that never named {'them' if many else 'it'}."
+    )
+
+
+def training(done: int, total: int, stage: str) -> str:
+    """Return what a running full retraining is doing."""
+    return f"Training from scratch: {done:,} of {count(total, 'cluster')}" if stage == "train" and total else STAGES.get(stage, stage)
+
+
+def headline(images: int, taken: float, full: float | None, measured: bool, kind: str) -> str:
+    """Return the result in one sentence, as the kind of its verdict allows; `full`: seconds of full retraining, measured or estimated."""
+    if kind == "different":
+        return f"Not forgotten exactly: the proof of this request for {count(images, 'image')} failed."
+    done = f"{count(images, 'image')} forgotten in {seconds(taken)}."
+    done = f"{done} {NO_PROOF_HERE}" if kind == "unprovable" else done
+    about = "takes" if measured else "would take about"
+    return done if not full else f"{done} Full retraining {about} {seconds(full)}: {ratio(full / max(taken, 1e-9))} as long."
+
+
+def result_summary(reports: dict[str, tuple[str, str]], taken: float, full: float | None) -> str:
+    """Return the result for screen readers."""
+    parts = [f"{ACCURACY[k]}: {before} before, {after} after." for k, (before, after) in reports.items()]
+    return " ".join(parts) + f" This request took {seconds(taken)}." + (f" Full retraining took {seconds(full)}." if full else "")
+
+
+def passes(request: int, full: int) -> str:
+    """Return the saving without a clock: sample passes of request and full retraining."""
+    saved = f"{100 * (1 - request / full):.1f} % saved" if full else ""
+    return f"{request:,} sample passes instead of about {full:,}: {saved}."
+
+
+def untouched(same: int, total: int) -> str:
+    """Return whether untouched clusters kept their bytes."""
+    if not total:
+        return "No cluster was left untouched."
+    if same == total:
+        same_all = "The only untouched cluster is" if total == 1 else f"All {total:,} untouched clusters are"
+        return f"{same_all} unchanged, byte for byte."
+    return f"{total - same:,} of {count(total, 'untouched cluster')} changed. This must not happen."
+
+
+FULL_STOPPED = "Stopped. Nothing was measured, and your model is unchanged."
+PROBABILITIES = "What the model says about a forgotten picture"
+PROBABILITIES_INFO = "Class probabilities before and after. The picture itself is deleted, so only its number and class can be shown."
+PROBABILITIES_WAIT = "Computing with the new model…"
+PROBABILITIES_PICK = "Forgotten picture"
+TRUE_CLASS = "true class"
+
+
+def more_images(n: int) -> str:
+    """Return how many forgotten images have no card."""
+    return f"and {n:,} more"
+
+
+def probabilities_title(row: int, name: str) -> str:
+    """Return the name of a forgotten image."""
+    return f"No. {row:,} · {name}"
+
+
+def probabilities_change(before: float, after: float) -> str:
+    """Return two probabilities in whole percent."""
+    return f"{100 * before:.0f} → {100 * after:.0f} %"
+
+
+def probabilities_spoken(before: float, after: float) -> str:
+    """Return two probabilities for screen readers."""
+    return f"{100 * before:.0f} % before, {100 * after:.0f} % after"

@@ -1,0 +1,116 @@
+"""Exports finished requests as JSON or CSV, with everything needed to repeat them: seed, roots, preset, versions, hardware, receipt."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from demo import texts
+
+if TYPE_CHECKING:
+    from demo.session.lab import Lab
+    from demo.session.requests import Request
+    from demo.session.verdict import Verdict
+
+    VerdictOf = Callable[[Request], Verdict]
+
+Row = tuple[Any, Any, Any, str]
+CSV_HEAD = ("request", "measure", "before", "after", "unit")
+
+
+def record(request: Request, lab: Lab, verdict: Verdict) -> dict[str, Any]:
+    """Return all measurements and the verdict as plain values. Sample numbers only: no pixels, no ids."""
+    outcome, receipt = request.outcome, request.receipt
+    return {
+        "model": lab.engine.name,
+        "request": receipt.request if receipt else None,
+        "rows": list(request.rows),
+        "plan": request.summary,
+        "seconds": asdict(outcome.seconds) | {"total": outcome.seconds.total},
+        "sample_passes": outcome.sample_passes,
+        "root": {"before": outcome.root_before, "after": outcome.root_after},
+        "accuracy": {"before": _accuracy(request.before), "after": _accuracy(request.after)},
+        "per_class": {"before": _per_class(request.before), "after": _per_class(request.after)},
+        "untouched_clusters": {"same": request.untouched[0], "of": request.untouched[1]},
+        "full": _full(request, verdict),
+        "proof": {"verdict": verdict.kind, "words": f"{verdict.title}. {verdict.info}", "problems": list(verdict.problems)},
+        "classes_without_images": list(request.emptied),
+        "seed": receipt.seed if receipt else None,
+        "versions": receipt.versions if receipt else {},
+        "machine": lab.engine.facts(),
+        "receipt": receipt.hash if receipt else None,  # the receipt itself is on the ledger's tab: it names every commitment
+    }
+
+
+def files(requests: Sequence[Request], lab: Lab, verdict_of: VerdictOf) -> tuple[tuple[str, str, str, str], ...]:
+    """Return (file name, media type, content, words for the link) of one request's results, or of several in one file."""
+    several = len(requests) > 1
+    content = [record(r, lab, verdict_of(r)) for r in requests] if several else record(requests[0], lab, verdict_of(requests[0]))
+    stem = "lmeraser-results" if several else "lmeraser-result"
+    words = texts.DOWNLOADS["all" if several else "one"]
+    return (
+        (f"{stem}.json", "application/json", json.dumps(content, indent=1), words[0]),
+        (f"{stem}.csv", "text/csv", as_csv(requests, lab, verdict_of), words[1]),
+    )
+
+
+def as_csv(requests: Sequence[Request], lab: Lab, verdict_of: VerdictOf) -> str:
+    """Return one figure a line: accuracies and times, then seed, versions and hardware."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(CSV_HEAD)
+    for number, request in enumerate(requests, 1):
+        number = request.receipt.request if request.receipt else number
+        writer.writerows((number, *row) for row in _figures(request))
+        writer.writerows((number, *row) for row in _proof(verdict_of(request)))
+        writer.writerows((number, *row) for row in _circumstances(request, lab))
+    return out.getvalue()
+
+
+def _figures(request: Request) -> Iterator[Row]:
+    before, after = _accuracy(request.before), _accuracy(request.after)
+    yield from ((f"accuracy {group}", before[group], after[group], "share") for group in before if group in after)
+    before, after = _per_class(request.before), _per_class(request.after)
+    yield from ((f"accuracy test class {name}", before[name], after[name], "share") for name in before if name in after)
+    yield ("images forgotten", "", len(request.rows), "images")
+    yield ("request", "", request.outcome.seconds.total, "s")
+    yield ("sample passes", "", request.outcome.sample_passes, "passes")
+    if request.clean:
+        yield ("full retraining", "", request.clean.seconds, "s")
+        yield ("root of full retraining", "", request.clean.root, "SHA-256")
+
+
+def _proof(verdict: Verdict) -> Iterator[Row]:
+    yield ("proof", "", verdict.kind, "")
+    yield from (("proof problem", "", problem, "") for problem in verdict.problems)
+
+
+def _circumstances(request: Request, lab: Lab) -> Iterator[Row]:
+    yield ("root", request.outcome.root_before, request.outcome.root_after, "SHA-256")
+    yield ("model", "", lab.engine.name, "")
+    if request.receipt:
+        yield ("seed", "", request.receipt.seed, "")
+        yield from ((f"version {name}", "", value, "") for name, value in request.receipt.versions.items())
+        yield ("receipt", "", request.receipt.hash, "SHA-256")
+    yield from ((f"hardware {name}", "", value, "") for name, value in lab.engine.facts().items())
+
+
+def _accuracy(report: Any) -> dict[str, float]:
+    groups = {name: getattr(report, name) for name in ("test", "retained", "forgotten")}
+    return {name: score.accuracy for name, score in groups.items() if score is not None}
+
+
+def _per_class(report: Any) -> dict[str, float]:
+    return {name: score.accuracy for name, score in report.per_class.items() if score.n}
+
+
+def _full(request: Request, verdict: Verdict) -> dict[str, Any] | None:
+    """Return full retraining's figures; `equal` is null where equal roots prove nothing."""
+    if request.clean is None:
+        return None
+    equal = {"equal": True, "different": False}.get(verdict.kind)
+    return {"seconds": request.clean.seconds, "sample_passes": request.full_passes, "root": request.clean.root, "equal": equal}

@@ -1,0 +1,90 @@
+"""Comparisons, membership tests, prompts, probabilities and residue as HTML. Pure functions over `templates/`, like `markup.py`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from core.benchmarks.request_reach import Reach, Reaches
+from demo import texts
+from demo.session.requests import Portrait
+from demo.session.verdict import Verdict, method_kind
+from demo.view.markup import strip, table
+from demo.view.markup_receipts import outcome
+from demo.view.render import render
+
+MOST_RESIDUE_LINES = 12
+AUDIT_KINDS = {"distinguishable": "bad", "indistinguishable from the control": "good"}
+
+Bar = tuple[str, float, float, bool]  # class, probability before and after, whether it is the true class
+
+
+def comparison(rows: Sequence[dict], waiting: Sequence[str], badge: str, verdict: Verdict) -> Markup:
+    """A row for each method that has answered, and one for each that is still to come; the verdict decides what is called exact."""
+    answered = [(row["method"], method_kind(row, verdict), texts.method_cells(row)) for row in rows]
+    return render("methods", "comparison", answered=answered, waiting=waiting, spoken=texts.compared(rows), badge=badge)
+
+
+def reaches(found: Reaches, headline: str) -> Markup:
+    """One request under the model's clusters, random ones, and spread over all of the model's."""
+    cards = [_reach(*texts.REACHES[name], getattr(found, name)) for name in texts.REACHES]
+    return render("methods", "reaches", headline=headline, cards=cards, verdict=texts.reach_verdict(found))
+
+
+def _reach(title: str, info: str, reach: Reach) -> tuple[str, str, Markup, list[tuple[str, str]]]:
+    return title, info, strip(reach.clusters, reach.touched, texts.reach_spoken(title, reach)), texts.reach_figures(reach)
+
+
+def audit(record: dict, spoken: str) -> Markup:
+    """Verdicts of all attacks, and all scores for the plot that `membership.js` draws."""
+    rows = [(*_attack(texts.audit_cells(r)), AUDIT_KINDS.get(r["verdict"], "open")) for r in texts.audit_shown(record)]
+    scores, words = json.dumps(record["scores"]), json.dumps(texts.THRESHOLD)
+    notes = texts.audit_notes(record)
+    return render("membership", "audit", spoken=spoken, scores=scores, words=words, attacks=list(record["scores"]), rows=rows, notes=notes)
+
+
+def _attack(cells: list) -> tuple[str, str, list, str]:
+    attack, model, *figures, verdict = cells
+    return attack, model, figures, verdict
+
+
+def portraits(cards: Sequence[Markup], more: int) -> Markup:
+    """The clusters that retrained last."""
+    return render("clusters", "portraits", cards=cards, more=more)
+
+
+def portrait(title: str, facts: str, picture: Portrait, losses: Sequence[float]) -> Markup:
+    """One cluster: its prompt, before and after where there was one before, size, purity and training curve."""
+    shown = [(name, uri) for name in texts.PICTURES if (uri := getattr(picture, name))]
+    names = texts.PICTURES if len(shown) > 1 else {"after": texts.PICTURE_NOW}
+    pictures = [(uri, names[name]) for name, uri in shown]
+    curve = texts.curve(len(losses), losses[0], losses[-1]) if losses else ""
+    values = {"title": title, "facts": facts, "kind": picture.kind, "pictures": pictures}
+    return render("clusters", "portrait", **values, points=_sparkline(losses), curve=curve)
+
+
+def _sparkline(losses: Sequence[float]) -> str:
+    """Return the training loss, step by step, as the points of a line 200 wide and 36 high."""
+    top, last = max(losses, default=1.0) or 1.0, max(1, len(losses) - 1)
+    return " ".join(f"{200 * i / last:.1f},{34 - 30 * loss / top:.1f}" for i, loss in enumerate(losses))
+
+
+def probabilities_waiting() -> Markup:
+    """The place of the probabilities while the new model computes them."""
+    return render("result", "probabilities_waiting")
+
+
+def probabilities(cards: Sequence[tuple[int, str, list[Bar]]], more: int) -> Markup:
+    """One card (number, class, bars) for each image, of which the chosen one is shown."""
+    return render("result", "probabilities", cards=cards, more=more)
+
+
+def residue(record: dict[str, Any]) -> Markup:
+    """The verdict of a residue scan, what it looked for, and every place that was searched."""
+    title = texts.RESIDUE_CLEAN if record["clean"] else texts.RESIDUE_FOUND if record["found"] else texts.RESIDUE_UNREAD
+    rows = [(s["place"], f"{s['items']:,}", f"{s['bytes'] / 1e6:,.1f}") for s in record["searched"]]
+    places = table(texts.RESIDUE_HEAD, rows, (1, 2), texts.RESIDUE_CAPTION)
+    return outcome(record["clean"], title, texts.residue_summary(record), MOST_RESIDUE_LINES) + places

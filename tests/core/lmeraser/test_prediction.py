@@ -1,0 +1,44 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.config import preset
+from core.lmeraser.prediction import route
+from core.lmeraser.records import Partition
+
+PROTOTYPES = np.eye(3, dtype=np.float32)
+
+
+def partition(buckets=(0, 1, 2), prototypes=PROTOTYPES):
+    return Partition(prototypes, np.array(buckets), np.zeros(0, int), np.zeros(0, int))
+
+
+def weights(config_mix, blocked=frozenset(), **kwargs):
+    config = preset("fast")
+    config = replace(config, serve=replace(config.serve, mix=config_mix))
+    return route(partition(**kwargs), np.array([[1, 0.2, 0.1]], np.float32), config, blocked)[0]
+
+
+def test_hard_routing_takes_the_nearest():
+    assert weights(1).tolist() == [1, 0, 0]
+
+
+def test_mixing_weighs_by_distance():
+    w = weights(2)
+    assert w[0] > w[1] > w[2] == 0
+    assert w.sum() == pytest.approx(1)
+
+
+def test_blocked_clusters_do_not_serve():
+    assert weights(1, frozenset({0})).tolist() == [0, 1, 0]
+    assert weights(3, frozenset({0, 1, 2})).tolist() == [0, 0, 0]
+
+
+def test_clusters_of_one_prototype_share_its_weight():
+    assert weights(2, buckets=(0, 0, 1))[:2].tolist() == [0.5, 0.5]
+
+
+def test_random_shards_vote_alike():
+    w = weights(1, buckets=(0, 1, 2, 5), prototypes=np.zeros((0, 0), np.float32))
+    assert w.tolist() == [0.25] * 4

@@ -1,0 +1,95 @@
+"""Words: plurals, units and the plan's sentence."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.benchmarks.request_reach import Reach, Reaches
+from demo import texts
+
+PLAN = {
+    "images": 12,
+    "clusters_touched": 3,
+    "clusters_holding": 3,
+    "clusters_total": 41,
+    "clusters_retrained": 3,
+    "clusters_untouched": 38,
+    "samples_to_retrain": 187,
+    "samples_total": 1437,
+    "predicted_seconds": 0.6,
+    "predicted_full_seconds": 21.0,
+    "predicted_range": [0.4, 0.9],
+    "measured_clusters": 41,
+}
+
+
+def test_the_plan_reads_as_agreed():
+    assert texts.plan(PLAN) == "12 images in 3 of 41 clusters. 3 prompts retrain (187 of 1,437 samples), 38 stay untouched."
+    assert texts.plan_time(PLAN) == "About 0.6 s (0.4 s to 0.9 s, estimated from 41 clusters trained here); full retraining about 21 s."
+
+
+def test_a_time_without_doubt_has_no_range_and_one_never_measured_says_so():
+    assert texts.plan_time(PLAN | {"predicted_range": [0.6, 0.6]}) == "About 0.6 s; full retraining about 21 s."
+    unmeasured = PLAN | {"measured_clusters": 0, "predicted_seconds": 0.0, "predicted_range": [0.0, 0.0]}
+    assert texts.plan_time(unmeasured).startswith("Time: not measured yet on this machine")
+    assert texts.plan_figure(unmeasured) == "not measured yet"
+
+
+def test_one_is_singular():
+    one = PLAN | {"images": 1, "clusters_touched": 1, "clusters_holding": 1, "clusters_retrained": 1, "clusters_untouched": 1}
+    assert texts.plan(one).startswith("1 image in 1 of 41 clusters. 1 prompt retrains")
+    assert "1 stays untouched" in texts.plan(one)
+
+
+def test_images_that_shaped_the_clusters_explain_why_more_retrain():
+    assert "in 1 of 41 clusters. Some of them shaped the clusters, so more retrain. 3 prompts" in texts.plan(PLAN | {"clusters_holding": 1})
+
+
+def test_next_to_no_time_is_said_so():
+    assert texts.plan_time(PLAN | {"predicted_seconds": 0.0008, "predicted_range": [0.001, 0.002]}).startswith("Under 0.01 s;")
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "words"),
+    [
+        ((2, 90), (3, 80), "fewer retrain than at random"),
+        ((3, 37), (3, 60), "As many"),
+        ((4, 37), (3, 60), "More clusters"),
+        ((3, 60), (3, 60), "saves nothing"),
+    ],
+)
+def test_the_clusterings_are_compared_by_clusters_then_by_samples(mine, theirs, words):
+    reach = lambda touched, retrain: Reach(9, tuple(range(touched)), retrain, 99, 0.0)  # noqa: E731
+    found = Reaches(3, reach(*mine), reach(*theirs), reach(3, 3), {})
+    assert words in texts.reach_verdict(found)
+
+
+def test_forgetting_everything_says_so():
+    assert "empty" in texts.plan(PLAN | {"images": 1437})
+
+
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.00083, "under 0.01 s"), (0.618, "0.62 s"), (1.25, "1.2 s"), (21.4, "21 s"), (200.0, "3 min 20 s")]
+)
+def test_seconds_read_well(value, words):
+    assert texts.seconds(value) == words
+
+
+def test_no_name_is_defined_in_two_files():
+    """The package exports every file's names, so the second definition would hide the first."""
+    files = [path for path in Path(texts.__file__).parent.glob("*.py") if path.name != "__init__.py"]
+    found = Counter(name for path in files for name in defined(ast.parse(path.read_text("utf-8"))))
+    assert len(found) > 300
+    assert not [name for name, times in found.items() if times > 1]
+    assert not [name for name in found if not name.startswith("_") and not hasattr(texts, name)]
+
+
+def defined(module: ast.Module) -> Iterator[str]:
+    for node in module.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name
+        for target in node.targets if isinstance(node, ast.Assign) else ():
+            yield from (n.id for n in ast.walk(target) if isinstance(n, ast.Name))
