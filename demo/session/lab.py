@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import datetime
-import json
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +22,7 @@ from demo.map.points import blur_points, publish_points
 from demo.selection.numbering import Numbering, without_content
 from demo.session.jobs import Job
 from demo.session.protocol import Engine, Model
-from demo.session.requests import Clean, Measurement, Request
+from demo.session.requests import Clean, Measurement, Request, measured
 from demo.session.verdict import Finding, Verdict, judge, of_proof, of_replay
 from demo.session.visitor import SHARED, Visitor
 
@@ -112,7 +110,7 @@ class Lab:
                 self.points = self._placed(compute=True)
             model = self.engine.fitted(lambda p: self._say(Fit(progress=p)))
             self._say(Fit(progress=Progress("evaluate", 0, 0)))
-            self.measured = _measurement(model, self.workspace) or _stored_measurement(self.engine.first_fit())
+            self.measured = measured(model, self.workspace) or Measurement.stored(self.engine.first_fit())
             self.base = self._based(model)
             self._say(Fit("ready"))
             model.prepare()
@@ -386,18 +384,3 @@ class Lab:
         out = np.full(len(self.samples), -1, np.int64)
         out[list(rows)] = values
         return out
-
-
-def _stored_measurement(stored: tuple[float, str, int] | None) -> Measurement | None:
-    return Measurement(*stored, here=False) if stored else None
-
-
-def _measurement(model: Model, workspace: Path) -> Measurement | None:
-    """Return this fit's time if it trained everything, else the one stored when it did."""
-    path = workspace / f"measured-{model.root[:16]}.json"
-    outcome = model.outcome
-    if outcome.trained and not outcome.reused:
-        measured = Measurement(outcome.seconds.total, f"{datetime.date.today():%d %B %Y}", outcome.samples)
-        path.write_text(json.dumps(asdict(measured)))
-        return measured
-    return Measurement(**{**json.loads(path.read_text()), "here": False}) if path.exists() else None

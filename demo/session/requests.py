@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+import datetime
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from core.benchmarks.metrics import EvaluationReport
     from core.benchmarks.request_reach import Reaches
     from core.workspace.receipts import Receipt
+    from demo.session.protocol import Model
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,22 @@ class Measurement:
     def scaled_to(self, samples: int) -> float:
         """Return the seconds that retraining so many samples should take."""
         return self.seconds * samples / self.samples if self.samples else 0.0
+
+    @classmethod
+    def stored(cls, figures: tuple[float, str, int] | None) -> Measurement | None:
+        """Return seconds, day and samples of an earlier session as a measurement."""
+        return cls(*figures, here=False) if figures else None
+
+
+def measured(model: Model, workspace: Path) -> Measurement | None:
+    """Return the time of the model's fit if it trained everything, else the one stored when it did."""
+    path = workspace / f"measured-{model.root[:16]}.json"
+    outcome = model.outcome
+    if outcome.trained and not outcome.reused:
+        measurement = Measurement(outcome.seconds.total, f"{datetime.date.today():%d %B %Y}", outcome.samples)
+        path.write_text(json.dumps(asdict(measurement)))
+        return measurement
+    return Measurement(**{**json.loads(path.read_text()), "here": False}) if path.exists() else None
 
 
 @dataclass(frozen=True)
