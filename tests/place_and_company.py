@@ -55,7 +55,7 @@ class Place:
     def derived(self) -> None:
         """A chunk and a half of images, in other places of a chunk and beside others, and each of a few images alone."""
         some = slice(0, CHUNK + CHUNK // 2)
-        for order in self.orders(some.stop, PERMUTATIONS // 2):
+        for order in self.orders(some.stop, PERMUTATIONS):
             features, trunks = self.backbone.derive(self.data.images[order], self.block)
             self.count("features", differing(self.features[order], features))
             self.count("activations", differing(self.trunks[order], trunks))

@@ -18,10 +18,9 @@ from core.lmeraser.records import tensors_digest
 from core.runtime.determinism import reproducible
 
 RANDOM_FEATURES = 512
-SHRINKAGE = 1e-2
 MATRIX = 1 << 12  # steps in 1 of the random matrix
 SOLVED_BITS = 31  # of the solved weights: with 10-bit inputs and up to 4,096 of them, every partial sum stays below 2**53
-SETTINGS = {"random_features": RANDOM_FEATURES, "shrinkage": SHRINKAGE, "scale": SCALE, "limit": LIMIT, "matrix": MATRIX}
+SETTINGS = {"random_features": RANDOM_FEATURES, "shrinkage": "oracle approximating", "scale": SCALE, "limit": LIMIT, "matrix": MATRIX}
 
 
 @functools.cache
@@ -85,19 +84,34 @@ class GlobalHead:
     def solve(self) -> tuple[np.ndarray, np.ndarray]:
         """Return weight (c, d) and bias (c,) of the discriminant with pooled, shrunken covariance; absent classes get -inf.
 
-        Weights are rounded so far that their products with `expand`ed features add up exactly, in whatever order.
+        How far the covariance is shrunk follows from the sums alone (`shrinkage`). Weights are rounded so far that their products with
+        `expand`ed features add up exactly, in whatever order.
         """
         n, present = int(self.counts.sum()), self.counts > 0
         means = self.sums / SCALE / np.maximum(self.counts, 1)[:, None]
         with reproducible():
             within = self.gram / SCALE**2 - (means * self.counts[:, None]).T @ means
-            covariance = within / max(1, n - int(present.sum()))
-            mean_variance = np.trace(covariance) / len(covariance)
-            covariance[np.diag_indices_from(covariance)] += SHRINKAGE * max(mean_variance, 1e-6) + 1e-6
+            freedom = max(1, n - int(present.sum()))
+            covariance = within / freedom
+            mean_variance = max(np.trace(covariance) / len(covariance), 1e-6)
+            share = shrinkage(covariance, freedom)
+            covariance *= 1 - share
+            covariance[np.diag_indices_from(covariance)] += share * mean_variance + 1e-6
             weight = _rounded(np.linalg.solve(covariance, means.T).T)
         prior = np.log(np.maximum(self.counts, 1) / max(n, 1))
         bias = np.where(present, prior - 0.5 * (weight * means).sum(1), -np.inf)
         return weight, bias
+
+
+def shrinkage(covariance: np.ndarray, freedom: int) -> float:
+    """Return how far, from 0 to 1, an estimate (d, d) with so many degrees of freedom should move to its mean variance times identity.
+
+    Oracle approximating shrinkage (Chen, Wiesel, Eldar, Hero, IEEE Transactions on Signal Processing 58, 2010, equation 23).
+    """
+    d = len(covariance)
+    trace, squares = float(np.trace(covariance)), float(np.square(covariance).sum())
+    spread = (freedom + 1 - 2 / d) * (squares - trace**2 / d)
+    return min(1.0, ((1 - 2 / d) * squares + trace**2) / spread) if spread > 0 else 1.0
 
 
 def _rounded(weight: np.ndarray) -> np.ndarray:

@@ -35,9 +35,9 @@ def test_thread_count_of_the_caller_does_not_matter(backbone, samples):
 
 @pytest.mark.parametrize("use_features", [True, False])
 def test_training_fits_its_members(backbone, samples, use_features):
-    state = train_cluster(job(backbone, samples, train=TrainConfig(steps=60, use_features=use_features)))
-    assert state.losses[-1] < 0.6 * state.losses[0]
-    assert state.sample_passes == 60 * 12
+    state = train_cluster(job(backbone, samples, train=TrainConfig(steps=150, use_features=use_features)))
+    assert state.losses[-1] < 0.5 * state.losses[0]
+    assert state.sample_passes == 150 * 12
     assert state.tensors["prompt"].shape == (4, backbone.dim)
     assert np.abs(state.tensors["prompt"]).sum() > 0
 

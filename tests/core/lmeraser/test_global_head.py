@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
+from sklearn.covariance import OAS
 
-from core.lmeraser.global_head import GlobalHead
+from core.lmeraser.global_head import SCALE, GlobalHead, expand, shrinkage
 
 
 def data(n=300, d=5, classes=3, seed=0):
@@ -25,8 +27,6 @@ def test_it_classifies_and_ignores_absent_classes():
     x, y = data()
     model = head(x, y, classes=4)
     weight, bias = model.solve()
-    from core.lmeraser.global_head import SCALE, expand
-
     assert ((expand(x) / SCALE @ weight.T + bias).argmax(1) == y).mean() > 0.85
     assert bias[3] == -np.inf
 
@@ -40,3 +40,32 @@ def test_one_sample_and_none():
     x, y = data(1)
     assert np.isfinite(head(x, y).solve()[0]).all()
     assert not np.isfinite(GlobalHead.empty(3, 5).solve()[1]).any()
+
+
+@pytest.mark.parametrize("n", [50, 200, 20000])
+def test_shrinkage_is_the_oracle_approximating_one(n):
+    rng = np.random.default_rng(n)
+    x = rng.standard_normal((n, 100)) * np.linspace(0.5, 2, 100)
+    covariance = x.T @ x / n
+    ours = shrinkage(covariance, n)
+    assert ours == pytest.approx(OAS(assume_centered=True).fit(x).shrinkage_, rel=0.02)  # scikit-learn leaves out the terms in 2 / d
+    truth = np.diag(np.linspace(0.5, 2, 100) ** 2)
+    moved = lambda share: np.square((1 - share) * covariance + share * np.trace(covariance) / 100 * np.eye(100) - truth).sum()  # noqa: E731
+    assert moved(ours) < 1.05 * min(moved(share) for share in np.linspace(0, 1, 201))
+
+
+def test_shrinkage_of_a_multiple_of_the_identity_and_of_nothing():
+    assert shrinkage(2 * np.eye(5), 10) == shrinkage(np.zeros((5, 5)), 1) == 1.0
+
+
+def test_as_many_samples_as_numbers_are_classified_well():
+    """With 912 samples of 912 numbers a covariance that is hardly shrunk is useless: its smallest directions are noise."""
+    rng = np.random.default_rng(3)
+    means, labels = rng.standard_normal((3, 400)) * 0.15, rng.integers(0, 3, 2912)
+    x = (means[labels] + rng.standard_normal((2912, 400))).astype(np.float32)
+    fitted, unseen = slice(912), slice(912, None)
+    weight, bias = head(x[fitted], labels[fitted]).solve()
+    accuracy = ((expand(x[unseen]) / SCALE @ weight.T + bias).argmax(1) == labels[unseen]).mean()
+    centers = np.stack([x[fitted][labels[fitted] == c].mean(0) for c in range(3)])
+    best = (np.square(x[unseen, None] - centers).sum(2).argmin(1) == labels[unseen]).mean()  # the covariance is the identity
+    assert accuracy > best - 0.05
