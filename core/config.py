@@ -1,11 +1,12 @@
-"""All settings of a model as frozen records, and the two presets.
+"""All settings of a model as frozen records, and the presets.
 
-`paper`: a learned frame of pixels and hard routing, as published. `fast`: late tokens, mixed routing and the global head.
+`paper`: a learned frame of pixels and hard routing, as published. `fast`: late tokens, mixed routing and the global head. `instant`:
+no prompts; each cluster keeps its classes' sums, so that nothing is trained.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from core.errors import InputError
@@ -23,9 +24,12 @@ class PartitionConfig:
 
 @dataclass(frozen=True)
 class PromptConfig:
-    """The prompt that each cluster learns beside its head."""
+    """The prompt that each cluster learns beside its head.
 
-    kind: str = "tokens"  # padding, patch, tokens
+    Of kind `none` a cluster learns nothing: it keeps the sums of its members' features by class.
+    """
+
+    kind: str = "tokens"  # padding, patch, tokens, none
     size: int = 4  # padding: frame width in px; patch: side in px; tokens: how many
     block: int = -1  # tokens enter before this block; negative counts from the end
     readout: str = "prompts"  # tokens only: pool the prompts' outputs, or those of the image's patches
@@ -50,6 +54,7 @@ class ServeConfig:
     mix: int = 8  # nearest clusters that vote; 1 is the paper's hard routing
     temperature: float = 0.1  # of the softmax over negative squared prototype distances, relative to the nearest
     global_weight: float = 0.5  # share of the global head; 0 leaves it out
+    prior: float = 30.0  # prompt kind none: how many members the means over all data count for beside a cluster's own
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,31 @@ class EraserConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     serve: ServeConfig = field(default_factory=ServeConfig)
 
+    @property
+    def has_prompts(self) -> bool:
+        """Whether clusters learn prompts and heads; if not, they keep their classes' sums."""
+        return self.prompt.kind != "none"
+
+    @property
+    def has_global_head(self) -> bool:
+        """Whether the sums over all data take part in an answer."""
+        return self.serve.global_weight > 0 or not self.has_prompts
+
+    def sample_passes(self, members: int) -> int:
+        """Return how many samples pass through the training of a cluster with so many members."""
+        return min(members, self.train.batch_size) * self.train.steps if self.has_prompts else members
+
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Return the settings as plain values, by record."""
         return asdict(self)
 
 
-_PROMPTS = {"padding": PromptConfig("padding", size=6), "patch": PromptConfig("patch", size=16), "tokens": PromptConfig("tokens")}
+_PROMPTS = {
+    "padding": PromptConfig("padding", size=6),
+    "patch": PromptConfig("patch", size=16),
+    "tokens": PromptConfig("tokens"),
+    "none": PromptConfig("none", size=0),
+}
 
 
 def prompt_of_kind(kind: str) -> PromptConfig:
@@ -83,7 +107,13 @@ PRESETS = {
         train=TrainConfig(steps=30, prompt_lr=1e-2, use_features=False),
         serve=ServeConfig(mix=1, global_weight=0.0),
     ),
+    "instant": EraserConfig(prompt=prompt_of_kind("none"), serve=ServeConfig(temperature=0.2, global_weight=0.0)),
 }
+
+
+def with_prompts(config: EraserConfig, kind: str = "tokens") -> EraserConfig:
+    """Return a configuration whose clusters learn prompts: the same one, or one with the usual prompts of a kind."""
+    return config if config.has_prompts else replace(config, prompt=prompt_of_kind(kind))
 
 
 def preset(name: str) -> EraserConfig:

@@ -13,7 +13,7 @@ has at the same place are left out.
 | feature | float32 of the frozen feature, as it is and scaled to length 1 | 64 |
 | activations | float16 of the trunk | 64 |
 | coordinates | both coordinates of its point on the map, float32 or float64 | 8, 16 |
-| state | float32 of the prompts and heads of the clusters that the request touches | 64 |
+| state | float32 of the prompts and heads of the clusters that the request touches, or int64 of their sums | 64 |
 
 Lossy re-encodings, resized copies and encrypted data are not recognized.
 """
@@ -34,7 +34,8 @@ from PIL import Image
 from core.data.samples import Samples
 from core.lmeraser.eraser import LMEraser
 from core.lmeraser.fixed_point import unit
-from core.lmeraser.records import ClusterState
+from core.lmeraser.global_head import class_sums
+from core.lmeraser.records import ClusterState, ForgetPlan
 
 VARIED = 5  # fewest different byte values in a signature
 COMPARED = 64  # retained samples whose activations and float pixels are compared
@@ -81,7 +82,8 @@ class Signatures:
         signatures = cls.of_samples(eraser, samples.take(rows), samples.take(retained), points)
         touched = [eraser.states_[eraser.keys_[c]] for c in plan.touched]
         untouched = [eraser.states_[key] for key in plan.untouched]
-        return replace(signatures, entries=(*signatures.entries, *_of_states(touched, untouched)))
+        found = _of_states(touched, untouched) if eraser.config_.has_prompts else _of_sums(eraser, plan, touched, untouched)
+        return replace(signatures, entries=(*signatures.entries, *found))
 
     @classmethod
     def of_samples(cls, eraser: LMEraser, forgotten: Samples, retained: Samples, points: Points | None = None) -> Signatures:
@@ -173,6 +175,16 @@ def _of_states(touched: Sequence[ClusterState], untouched: Sequence[ClusterState
         tensors = np.stack([state.tensors[name] for state in touched])
         others = np.stack([state.tensors[name] for state in untouched]) if untouched else None
         yield from cut("state", np.arange(len(touched)), tensors, others, 64, most=4)
+
+
+def _of_sums(eraser: LMEraser, plan: ForgetPlan, touched: Sequence[ClusterState], untouched: Sequence[ClusterState]) -> Iterator[Signature]:
+    """Yield signatures of the touched clusters' sums, one for each class, except those that are the same afterwards."""
+    labels, features = eraser.samples_.labels[plan.retained], eraser.member_features()[plan.retained]
+    retrained = [plan.partition.members(c) for c, key in enumerate(plan.keys) if key in set(plan.retrain)]
+    after = [state.tensors for state in untouched] + [class_sums(features[rows], labels[rows]) for rows in retrained]
+    old, new = (np.concatenate([t["sums"] for t in some]) if some else None for some in ([s.tensors for s in touched], after))
+    if old is not None:
+        yield from cut("state", np.arange(len(old)), old, new, 64, most=4)
 
 
 def cut(kind: str, samples: np.ndarray, values: np.ndarray, others: np.ndarray | None, size: int, most: int = 8) -> Iterator[Signature]:

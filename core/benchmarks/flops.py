@@ -3,7 +3,8 @@
 Counted: matrix products, convolutions and attention of backbone, prompts and heads, forward and backward, padding included, two FLOPs
 for a multiply-add (`torch.utils.flop_counter`). A step is counted once for each batch size that occurs, on empty images: numbers do
 not change the count. Not counted: element-wise work (normalization, activations, softmax, optimizer, resizing), the partition (clustering
-and distances to prototypes), the global head's integer sums and its solution, reading and writing.
+and distances to prototypes), integer sums (of the global head, and of clusters without prompts) and what is solved from them, reading
+and writing.
 """
 
 from __future__ import annotations
@@ -71,6 +72,8 @@ def tuning_flops(recipe: Recipe, members: int, rows: int | None = None, steps: i
     `rows` (all members) are those that batches are drawn from, `steps` (the configured ones) how many are taken, and `forwards` how
     many batches went forward only.
     """
+    if recipe.prompt.kind == "none":
+        return 0
     batch = min(members if rows is None else rows, recipe.train.batch_size)
     steps = recipe.train.steps if steps is None else steps
     whole, rest = divmod(members, MEASURED)

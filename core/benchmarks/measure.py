@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
 
 from core.backbone.feature_cache import Derived, DeriveJob, derive_job
 from core.backbone.model import CHUNK, BackboneSpec, load_backbone, read_manifest
 from core.backbone.vit_config import ViTConfig
 from core.benchmarks.baselines import eraser_flops, one_prompt
-from core.benchmarks.metrics import evaluate
-from core.config import PartitionConfig, ServeConfig
+from core.config import PartitionConfig, ServeConfig, preset, with_prompts
 from core.data.datasets import Dataset, load_dataset
 from core.data.samples import Samples
 from core.errors import InputError
@@ -37,8 +37,15 @@ from core.runtime.progress import ProgressCallback
 
 
 def spread(values) -> dict[str, float]:
-    """Return median, smallest, largest and count of some numbers."""
-    return {"median": float(np.median(values)), "min": float(np.min(values)), "max": float(np.max(values)), "n": len(values)}
+    """Return median, mean, 95th percentile, smallest, largest and count of some numbers."""
+    return {
+        "median": float(np.median(values)),
+        "mean": float(np.mean(values)),
+        "p95": float(np.quantile(values, 0.95)),
+        "min": float(np.min(values)),
+        "max": float(np.max(values)),
+        "n": len(values),
+    }
 
 
 def bench_forget(data: Dataset, eraser: LMEraser, requests: int, progress: ProgressCallback | None = None) -> dict:
@@ -66,22 +73,48 @@ def bench_forget(data: Dataset, eraser: LMEraser, requests: int, progress: Progr
         "full_seconds": {"setup": full.seconds.setup, "plan": full.seconds.plan, "train": full.seconds.train, "total": full.seconds.total},
         "full_flops": eraser_flops(control, full.trained, control.derived_images_),
         "speedup": full.seconds.total / float(np.median(outcomes)),
+        "mean_speedup": full.seconds.total / float(np.mean(outcomes)),
         "roots_equal": full.root_after == copy.root_,
         "hardware": hardware(),
     }
 
 
+ONE_PROMPT = "one prompt on all data"
+
+
 def bench_accuracy(data: Dataset, eraser: LMEraser, progress: ProgressCallback | None = None) -> dict:
-    """Test accuracy of a fitted model, of its clusters alone (nearest, and mixed), and of one prompt on all data."""
-    clusters = eraser.partition_.clusters
-    rows = [{"method": "LMEraser", "clusters": clusters, "test": evaluate(eraser, data.test).test.accuracy}]
-    for name, serve in (("nearest cluster only", {"mix": 1}), ("mixed clusters only", {})):
-        config = replace(eraser.config_, serve=replace(eraser.config_.serve, global_weight=0.0, **serve))
-        alone = LMEraser(config, eraser.backbone_, eraser.store, eraser.executor)
-        rows.append({"method": name, "clusters": clusters, "test": evaluate(alone.fit(data.train), data.test).test.accuracy})
-    single = LMEraser(one_prompt(eraser.config_, clusters), eraser.backbone_, executor=eraser.executor).fit(data.train, progress=progress)
-    rows.append({"method": "one prompt on all data", "clusters": 1, "test": evaluate(single, data.test).test.accuracy})
-    return {"dataset": data.name, "train": len(data.train), "test": len(data.test), "rows": rows, "hardware": hardware()}
+    """Test accuracy of a fitted model, of its parts, of other ways to use the same clusters, and of one prompt on all data.
+
+    Every row has the accuracy's 95 % interval (Wilson) and how far it lies above `closed form only`, with the 95 % interval of that
+    difference on the same images (normal approximation).
+    """
+    config, clusters, labels = eraser.config_, eraser.partition_.clusters, data.test.labels
+    serve = config.serve
+    parts = {
+        "LMEraser": config,
+        "closed form only": replace(config, serve=replace(serve, global_weight=1.0)),
+        "nearest cluster only": replace(config, serve=replace(serve, mix=1, global_weight=0.0)),
+        "mixed clusters only": replace(config, serve=replace(serve, global_weight=0.0)),
+        "prompt not learned": replace(config, train=replace(config.train, prompt_lr=0.0)),
+        "class means (instant)": replace(preset("instant"), partition=config.partition),
+        ONE_PROMPT: one_prompt(with_prompts(config), clusters),
+    }
+    hits = {name: _hits(eraser.reconfigured(part).fit(data.train, progress=progress), data.test) for name, part in parts.items()}
+    rows = [_accuracy_row(name, 1 if name == ONE_PROMPT else clusters, hit, hits["closed form only"]) for name, hit in hits.items()]
+    return {"dataset": data.name, "train": len(data.train), "test": len(labels), "rows": rows, "hardware": hardware()}
+
+
+def _hits(model: LMEraser, test: Samples) -> np.ndarray:
+    return model.predict(model.prepare_public(test)) == test.labels
+
+
+def _accuracy_row(name: str, clusters: int, hits: np.ndarray, reference: np.ndarray) -> dict:
+    """Return a row of `bench_accuracy` from which test images (n,) the method and the reference classify correctly."""
+    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
+    paired = hits.astype(np.float64) - reference
+    above, margin = float(paired.mean()), float(1.96 * paired.std() / len(hits) ** 0.5)
+    accuracy = {"test": float(hits.mean()), "low": float(interval.low), "high": float(interval.high)}
+    return {"method": name, "clusters": clusters, **accuracy, "above_closed_form": above, "margin": margin}
 
 
 MIXES, TEMPERATURES, GLOBAL_WEIGHTS = (1, 4, 8, 16), (0.05, 0.1, 0.2, 0.4), (0.0, 0.25, 0.5, 0.75, 1.0)

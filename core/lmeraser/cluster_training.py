@@ -1,4 +1,4 @@
-"""Trains one cluster: the pure function from a cluster's members and a configuration to its prompt and head.
+"""Trains one cluster: the pure function from a cluster's members and a configuration to its prompt and head, or its classes' sums.
 
 You need this to change what training computes. Its randomness comes from the cluster's key alone, so the same key gives the same
 bytes in any process and in any order. `optimize` is the project's only training loop on private data; the baselines use it, too.
@@ -22,6 +22,7 @@ from torch.optim.adamw import adamw
 from core.backbone.feature_cache import Inputs
 from core.backbone.model import Backbone, BackboneSpec, load_backbone
 from core.config import EraserConfig, PromptConfig, TrainConfig
+from core.lmeraser.global_head import class_sums
 from core.lmeraser.prompts import initial_prompt, prompted
 from core.lmeraser.records import SCHEMA, ClusterState
 from core.runtime import progress as watch
@@ -122,9 +123,14 @@ def center_and_scale(forward: HeadInput, prompt: torch.Tensor, n: int) -> tuple[
 def train_cluster(job: ClusterJob) -> ClusterState:
     """Train one cluster's prompt and head from scratch (paper, section 4.2: one prompt and one head per cluster).
 
-    The result is the same bit for bit for the same key on the same environment, whatever else runs.
+    Without a prompt (kind `none`) the state is the sums of the members' features by class. The result is the same bit for bit for the
+    same key on the same environment, whatever else runs.
     """
-    return tune(job)
+    if job.prompt.kind != "none":
+        return tune(job)
+    began = time.perf_counter()
+    tensors = class_sums(job.features, job.labels)
+    return ClusterState(tensors, seconds=time.perf_counter() - began, sample_passes=len(job.labels))
 
 
 def tune(job: ClusterJob, start: ClusterState | None = None, rows: np.ndarray | None = None, ascend: bool = False) -> ClusterState:

@@ -40,7 +40,7 @@ class LMEraser(FittedModel):
     Parameters
     ----------
     config : EraserConfig or str, default="fast"
-        Every setting of the method, or the name of a preset: "fast" or "paper".
+        Every setting of the method, or the name of a preset: "fast", "paper" or "instant".
     backbone : Backbone or str, default="embedded"
         The frozen public model, or its name for `load_backbone`.
     store : Store or None, default=None
@@ -182,6 +182,18 @@ class LMEraser(FittedModel):
         copy.model_, copy.outcome_ = model, self.outcome_
         return copy
 
+    def reconfigured(self, config: EraserConfig) -> LMEraser:
+        """Return an unfitted eraser of another configuration, with this one's store and the features that this one has computed."""
+        self._fitted()
+        other = LMEraser(config, self._backbone, OverlayStore(self._store), self._executor)
+        other._prepare()
+        if other._derived.block in (None, self._derived.block):  # activations before another block would be of no use
+            for name in ("_derived", "_public"):
+                shared = getattr(self, name).fork()
+                shared.block = other._derived.block
+                setattr(other, name, shared)
+        return other
+
     def full_retraining(self, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> tuple[LMEraser, Outcome]:
         """Fit the same configuration from scratch on the model's samples, with an empty store; return the new model and what it took."""
         fresh = LMEraser(self.config, self._backbone, MemoryStore(), self._executor)
@@ -219,7 +231,7 @@ class LMEraser(FittedModel):
     @property
     def _timings(self) -> Timings:
         states = self._fitted().states.values()
-        return Timings(states, self._config.train, self._executor.workers, self._full, self._derived.seconds_per_image)
+        return Timings(states, self._config, self._executor.workers, self._full, self._derived.seconds_per_image)
 
     def _prepare(self) -> None:
         """Resolve the parameters into private attributes, once."""
@@ -306,7 +318,7 @@ class LMEraser(FittedModel):
 
     def _moved_head(self, old: Model | None, samples: Samples) -> GlobalHead | None:
         """Return the global head of the new samples, moved there from the old model's head."""
-        if not self._config.serve.global_weight:
+        if not self._config.has_global_head:
             return None
         features = lambda some: self._derived.features(some.digests)  # noqa: E731
         if old is None or old.head is None or len(old.head.counts) != len(samples.classes):
@@ -330,5 +342,6 @@ def _check_budget(config: EraserConfig) -> None:
             raise InputError(f"{name} is {value}; give a whole number of at least 1.")
     if not 0 <= config.serve.global_weight <= 1:
         raise InputError(f"global_weight is {config.serve.global_weight}; give a share between 0 and 1.")
-    if config.serve.temperature <= 0:
-        raise InputError(f"temperature is {config.serve.temperature}; give a number above 0.")
+    for name, number in (("temperature", config.serve.temperature), ("prior", config.serve.prior)):
+        if number <= 0:
+            raise InputError(f"{name} is {number}; give a number above 0.")

@@ -22,7 +22,7 @@ from core.backbone.model import Backbone
 from core.config import EraserConfig
 from core.data.samples import Samples
 from core.errors import InputError, NotFittedError
-from core.lmeraser.global_head import SETTINGS, GlobalHead
+from core.lmeraser.global_head import SETTINGS, GlobalHead, Solved
 from core.lmeraser.prediction import ClusterCache, Serving, log_proba
 from core.lmeraser.records import ClusterState, Partition, tensors_digest
 from core.lmeraser.similarity import nearest
@@ -121,7 +121,7 @@ class FittedModel(ClassifierMixin, BaseEstimator):
     _derived: Derived
     _public: Derived
     _answers: ClusterCache
-    _solution: tuple[GlobalHead, tuple[np.ndarray, np.ndarray]] | None
+    _solution: tuple[GlobalHead, Solved] | None
 
     @property
     def _current(self) -> Model | None:

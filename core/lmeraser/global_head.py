@@ -2,6 +2,8 @@
 
 It reads the frozen feature and fixed random ReLU features of it, both as whole numbers, so the order of samples changes no bit. The
 classifier solved from the sums is the same as if the subtracted samples had never been added. It plays no part in cluster training.
+Clusters without a prompt keep the same sums of their own members (`class_sums`); their answers come from their own class means and the
+covariance of all data (`Solved.local`).
 """
 
 from __future__ import annotations
@@ -81,8 +83,8 @@ class GlobalHead:
         """SHA-256 over the integers."""
         return tensors_digest({"counts": self.counts, "sums": self.sums, "gram": self.gram})
 
-    def solve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return weight (c, d) and bias (c,) of the discriminant with pooled, shrunken covariance; absent classes get -inf.
+    def solve(self) -> Solved:
+        """Return the discriminant with pooled, shrunken covariance.
 
         How far the covariance is shrunk follows from the sums alone (`shrinkage`). Weights are rounded so far that their products with
         `expand`ed features add up exactly, in whatever order.
@@ -98,9 +100,54 @@ class GlobalHead:
             covariance *= 1 - share
             covariance[np.diag_indices_from(covariance)] += share * mean_variance + 1e-6
             weight = _rounded(np.linalg.solve(covariance, means.T).T)
-        prior = np.log(np.maximum(self.counts, 1) / max(n, 1))
-        bias = np.where(present, prior - 0.5 * (weight * means).sum(1), -np.inf)
-        return weight, bias
+        return Solved(self.counts, means, covariance, weight)
+
+
+def class_sums(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the classes (m,) that occur, their counts (m,) and the sums (m, d) of their `expand`ed features (n, ...), all int64."""
+    classes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    sums = np.eye(len(classes))[:, place] @ expand(features)  # whole numbers: exact in any order
+    return {"classes": classes.astype(np.int64), "counts": counts.astype(np.int64), "sums": sums.astype(np.int64)}
+
+
+@dataclass(frozen=True, eq=False)
+class Solved:
+    """A solved discriminant: each class's count (c,) and mean (c, d), the shrunken covariance (d, d), and the weight (c, d)."""
+
+    counts: np.ndarray
+    means: np.ndarray
+    covariance: np.ndarray
+    weight: np.ndarray
+
+    @functools.cached_property
+    def bias(self) -> np.ndarray:
+        """The bias (c,); -inf for classes without samples."""
+        shares = np.maximum(self.counts, 1) / max(1, self.counts.sum())
+        return self._bias(shares, self.weight, self.means)
+
+    @functools.cached_property
+    def _precision(self) -> np.ndarray:
+        with reproducible():
+            return np.linalg.inv(self.covariance)
+
+    def local(self, sums: dict[str, np.ndarray], prior: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return weight (c, d) and bias (c,) of a cluster with these `class_sums`: its own class means under the covariance of all data.
+
+        The means and class shares of all data count for `prior` further members. Rounded as `GlobalHead.solve` rounds.
+        """
+        own, counts = sums["classes"], np.zeros(len(self.counts))
+        counts[own] = sums["counts"]
+        total, weight = prior * self.means, prior * self.weight
+        with reproducible():
+            total[own] += sums["sums"] / SCALE
+            weight[own] += sums["sums"] / SCALE @ self._precision
+        total, weight = (values / (counts + prior)[:, None] for values in (total, weight))
+        weight = _rounded(weight)
+        shares = counts + prior * np.maximum(self.counts, 1) / max(1, self.counts.sum())
+        return weight, self._bias(shares / (counts.sum() + prior), weight, total)
+
+    def _bias(self, shares: np.ndarray, weight: np.ndarray, means: np.ndarray) -> np.ndarray:
+        return np.where(self.counts > 0, np.log(shares) - 0.5 * (weight * means).sum(1), -np.inf)
 
 
 def shrinkage(covariance: np.ndarray, freedom: int) -> float:

@@ -18,7 +18,7 @@ from core.backbone.model import Backbone
 from core.config import EraserConfig
 from core.lmeraser.cluster_training import head_input
 from core.lmeraser.fixed_point import SCALE
-from core.lmeraser.global_head import expand
+from core.lmeraser.global_head import Solved, expand
 from core.lmeraser.nearest_prototypes import squared_distances
 from core.lmeraser.records import ClusterState, Partition
 from core.runtime.determinism import reproducible
@@ -112,7 +112,7 @@ class Serving:
     partition: Partition
     keys: tuple[str, ...]
     states: dict[str, ClusterState]
-    solved: tuple[np.ndarray, np.ndarray] | None  # weight (c, d) and bias (c,) from `GlobalHead.solve`
+    solved: Solved | None  # of sums with samples in them
     backbone: Backbone
     config: EraserConfig
     num_classes: int
@@ -125,25 +125,37 @@ def log_proba(serving: Serving, inputs: Inputs, cache: ClusterCache | None = Non
     A model without clusters and global head answers every class alike. `expanded` is `expand(inputs.features)`, for callers that
     ask about the same inputs again and again.
     """
-    mixed, answered = _mixed(serving, inputs, cache or ClusterCache())
-    if serving.solved is None or not np.isfinite(serving.solved[1]).any():
+    solved = serving.solved
+    if solved is not None and expanded is None:
+        expanded = expand(inputs.features)
+    mixed, answered = _mixed(serving, inputs, cache or ClusterCache(), expanded)
+    if solved is None or expanded is None:
         return mixed
-    weight, bias = serving.solved
-    expanded = expand(inputs.features) if expanded is None else expanded
-    overall = log_softmax(expanded / SCALE @ weight.T + bias, axis=1)
+    overall = _discriminant(expanded, solved.weight, solved.bias)
     share = serving.config.serve.global_weight if answered else 1.0
     return log_softmax((1 - share) * mixed + share * np.maximum(overall, -50), axis=1)
 
 
-def _mixed(serving: Serving, inputs: Inputs, cache: ClusterCache) -> tuple[np.ndarray, bool]:
+def _discriminant(expanded: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
+    return log_softmax(expanded / SCALE @ weight.T + bias, axis=1)
+
+
+def _mixed(serving: Serving, inputs: Inputs, cache: ClusterCache, expanded: np.ndarray | None) -> tuple[np.ndarray, bool]:
     """Return the clusters' mixed log probabilities (n, classes), and whether any cluster answered."""
     weights = route(serving.partition, inputs.features, serving.config, serving.blocked)
     mixed = np.zeros((len(inputs), serving.num_classes), np.float64)
     for cluster in np.flatnonzero(weights.any(0)):
         rows = np.flatnonzero(weights[:, cluster])
-        key = serving.keys[cluster]
-        answers = cache.log_proba(key, serving.states[key], inputs, rows, serving.backbone, serving.config)
+        answers = _answers(serving, serving.keys[cluster], inputs, rows, cache, expanded)
         mixed[rows] += weights[rows, cluster, None] * np.exp(answers)
     answered = bool(weights.any())
     mixed = np.log(mixed / np.maximum(mixed.sum(1, keepdims=True), 1e-300) + 1e-9) if answered else mixed
     return log_softmax(mixed, axis=1), answered
+
+
+def _answers(serving: Serving, key: str, inputs: Inputs, rows: np.ndarray, cache: ClusterCache, expanded: np.ndarray | None) -> np.ndarray:
+    """Return one cluster's log probabilities (len(rows), classes) for some rows."""
+    state = serving.states[key]
+    if not serving.config.has_prompts and serving.solved is not None and expanded is not None:
+        return _discriminant(expanded[rows], *serving.solved.local(state.tensors, serving.config.serve.prior))  # changes with every request
+    return cache.log_proba(key, state, inputs, rows, serving.backbone, serving.config)

@@ -1,7 +1,7 @@
 """Visual prompts: the inputs that each cluster learns for the frozen backbone, and how an image passes through it with one.
 
 `padding` adds a learned frame to the pixels (the paper's prompt; Bahng et al., arXiv 2203.17274), `patch` a learned square in the
-corner, `tokens` learned tokens before block b (VPT, arXiv 2203.12119).
+corner, `tokens` learned tokens before block b (VPT, arXiv 2203.12119). Of kind `none` there is no prompt.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ from core.backbone.model import Backbone
 from core.config import PromptConfig
 from core.errors import InputError
 
-KINDS = ("padding", "patch", "tokens")
+KINDS = ("padding", "patch", "tokens", "none")
 
 
 def check_prompt(config: PromptConfig, backbone: Backbone) -> None:
     """Raise InputError when the prompt does not fit the backbone."""
     if config.kind not in KINDS:
         raise InputError(f"prompt kind {config.kind!r} is not one of {', '.join(KINDS)}.")
+    if config.kind == "none":
+        return
     if config.readout not in ("prompts", "patches"):
         raise InputError(f"readout {config.readout!r} is not prompts or patches.")
     limit = {"padding": backbone.size // 2 - 1, "patch": backbone.size, "tokens": 64}[config.kind]

@@ -47,7 +47,7 @@ class Partition:
 class ClusterState:
     """The result of training one cluster: named tensors, and the history of the training (which is not part of the digest)."""
 
-    tensors: dict[str, np.ndarray]  # prompt, head.weight, head.bias
+    tensors: dict[str, np.ndarray]  # prompt, head.weight, head.bias; without a prompt: classes, counts, sums
     losses: tuple[float, ...] = ()
     seconds: float = 0.0
     sample_passes: int = 0

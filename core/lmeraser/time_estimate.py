@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.config import TrainConfig
+from core.config import EraserConfig
 from core.lmeraser.records import ClusterState, Outcome
 
 TAILS = (0.1, 0.9)  # of the measured rates: eight of ten clusters lie between them
@@ -32,14 +32,14 @@ class Timings:
     """What a model's predictions of time rest on: the seconds in its cluster states, and its last full training (None: not measured)."""
 
     states: Collection[ClusterState]
-    train: TrainConfig
+    config: EraserConfig
     workers: int
     full: Outcome | None
     seconds_per_image: float  # of computing features
 
     def clusters(self, sizes: Iterable[int]) -> Forecast:
         """Return the forecast of training clusters of these sizes."""
-        passes = [min(int(n), self.train.batch_size) * self.train.steps for n in sizes]
+        passes = [self.config.sample_passes(int(n)) for n in sizes]
         return forecast(self.states, passes, self.workers)
 
     def everything(self, sizes: Sequence[int] | np.ndarray) -> float:

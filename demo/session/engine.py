@@ -84,6 +84,8 @@ class CoreModel:
 
     def digests(self, keys: Iterable[str]) -> dict[str, str]:
         states = self.eraser.states_
+        if not self.eraser.config_.has_prompts:
+            return {}
         return {key: states[key].digest for key in keys}
 
     def fork(self) -> CoreModel:

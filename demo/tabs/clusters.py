@@ -83,12 +83,15 @@ class ClustersTab:
         if request is None or not before:
             return ""
         now = model.prompts(before)
+        if not now:
+            return ""
         cards = [self._card(model, keys.index(key), portrait(prompt, now[key])) for key, prompt in before.items()]
         return markup_methods.portraits(cards, len(request.outcome.trained) - len(cards))
 
     def _one(self, model: Model, number: int) -> str:
         key = model.keys()[number]
-        return self._card(model, number, portrait(None, model.prompts([key])[key]))
+        prompts = model.prompts([key])
+        return self._card(model, number, portrait(None, prompts[key])) if prompts else markup.note(texts.NO_PROMPTS)
 
     def _card(self, model: Model, number: int, picture: Portrait) -> Markup:
         facts = model.cluster(number)

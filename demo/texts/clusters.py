@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from demo.texts.formats import count
 
-LEAD_CLUSTERS = "Every cluster has its own small prompt and classifier, so a request retrains only the clusters it touches."
+LEAD_CLUSTERS = (
+    "Every cluster has its own small prompt and classifier (preset instant: its own class means), "
+    "so a request retrains only the clusters it touches."
+)
 EMPTY_CLUSTERS = "The clusters appear when the model is ready."
 CHART_SIZES = "Images in each cluster, largest first; those that retrained last are green"
 CLUSTERS_HEAD = ("Cluster", "Images", "Most frequent class", "Training loss", "State")
 STATE_SAME, STATE_NEW = "unchanged", "retrained"
 PORTRAITS = "Retrained last"
 PORTRAITS_INFO = "The earlier prompts are stored only as these pictures, until your next request or Start over."
+NO_PROMPTS = "The clusters of this preset learn no prompts. Each keeps the mean feature of its pictures, class by class."
 PICTURES = {"before": "Before", "after": "After", "difference": "Difference"}
 PICTURE_NOW = "Now"
 PICTURE_KINDS = {

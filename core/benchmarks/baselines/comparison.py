@@ -10,7 +10,7 @@ from core.benchmarks.baselines.full_refit import Refit
 from core.benchmarks.baselines.gradient_ascent import gradient_ascent
 from core.benchmarks.baselines.joint_clusters import JointClusters
 from core.benchmarks.baselines.lmeraser import Clusters
-from core.benchmarks.baselines.method import Method
+from core.benchmarks.baselines.method import Method, prompting
 from core.benchmarks.baselines.one_prompt import one_prompt_method
 from core.benchmarks.baselines.random_labels import random_labels
 from core.benchmarks.baselines.sisa import Sisa
@@ -66,7 +66,7 @@ class FittedMethods:
         return method
 
     def _unfitted(self, name: str) -> Method:
-        config, backbone, executor = self.eraser.config_, self.eraser.backbone_, self.eraser.executor
+        config, backbone, executor = prompting(self.eraser), self.eraser.backbone_, self.eraser.executor
         clusters = self.eraser.partition_.clusters
         if name == "one prompt":
             return one_prompt_method(config, backbone, executor, clusters)

@@ -7,19 +7,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from core.backbone.feature_cache import Inputs
+from core.backbone.feature_cache import Derived, Inputs
 from core.backbone.model import Backbone
 from core.benchmarks.flops import Recipe, derivation_flops, tuning_flops
-from core.config import EraserConfig
+from core.config import EraserConfig, with_prompts
 from core.data.samples import Samples
 from core.errors import InputError
 from core.lmeraser.eraser import LMEraser
 from core.lmeraser.fitted_model import checked_ids
+from core.lmeraser.prompts import trunk_block
 from core.lmeraser.records import Outcome, Seconds
+from core.runtime.executors import InlineExecutor
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,15 @@ class Questions:
 
     @classmethod
     def prepared(cls, eraser: LMEraser, samples: Samples) -> Questions:
-        return cls(samples, replace(eraser.prepare(samples.images), digests=samples.digests))
+        block = trunk_block(prompting(eraser).prompt, eraser.backbone_)
+        derived = Derived(eraser.backbone_, block, eraser.executor or InlineExecutor())
+        derived.ensure(samples, trunk=True)
+        return cls(samples, derived.inputs(samples))
+
+
+def prompting(eraser: LMEraser) -> EraserConfig:
+    """Return the configuration of the methods that learn prompts: the eraser's, with the usual prompts where its clusters learn none."""
+    return with_prompts(eraser.config_, "tokens" if eraser.backbone_.has_tokens else "padding")
 
 
 class Method(ABC):
