@@ -105,12 +105,18 @@ class Place:
         for _ in range(3):
             torch.randn(int(self.rng.integers(1, 4000)), 300).T.contiguous()
             self.count("cluster training", train_cluster(job).digest != state.digest)
+        self.answers("served answers", eraser)
+        means = replace(preset("instant"), partition=PartitionConfig(clusters=4))
+        self.answers("answers from class means", LMEraser(means, self.backbone).fit(self.data.take(np.arange(130))))
+
+    def answers(self, name: str, eraser: LMEraser) -> None:
+        """What a model says of 100 images, in other orders, without one of them, and of each alone."""
         images = self.data.images[130:230]
         together = eraser.predict_proba(images)
         for order in self.orders(len(images), 3):
-            self.count("served answers", differing(together[order], eraser.predict_proba(images[order])))
+            self.count(name, differing(together[order], eraser.predict_proba(images[order])))
         for row in range(0, 100, 25):
-            self.count("served answers", differing(together[row : row + 1], eraser.predict_proba(images[row : row + 1])))
+            self.count(name, differing(together[row : row + 1], eraser.predict_proba(images[row : row + 1])))
 
 
 def main(device: str | None = None) -> dict:

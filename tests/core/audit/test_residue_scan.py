@@ -277,6 +277,17 @@ def test_the_model_is_full_before_and_clean_after(eraser, samples, places, digit
     assert searched["modules"].items > 50
 
 
+def test_without_prompts_the_old_sums_are_found(samples, backbone):
+    fork = LMEraser(tiny_config(prompt="none"), backbone).fit(samples)
+    old, wanted = dict(fork.states_), Signatures.of(fork, samples.ids[10:30])
+    assert "state" in kinds(scan(wanted, registries=registries_of(fork)))
+    fork.forget(samples.ids[10:30])
+    assert scan(wanted, registries=registries_of(fork)).clean
+    stale = [state for key, state in old.items() if key not in fork.states_]
+    assert kinds(scan(wanted, registries={"states": stale})) == {"state"}
+    assert scan(wanted, registries={"states": [state for key, state in old.items() if key in fork.states_]}).clean
+
+
 def test_the_plan_cache_goes_with_the_samples(eraser, samples, signatures):
     fork = eraser.fork()
     fork.prepare_plans()

@@ -65,6 +65,16 @@ def test_the_model_itself_is_left_as_it_is(record, data, eraser):
     assert eraser.root_ == LMEraser(tiny_config(clusters=4), load_backbone(TINY)).fit(data.train).root_
 
 
+def test_models_without_prompts_are_compared_with_methods_that_learn_the_usual_ones(data):
+    eraser = LMEraser(tiny_config(prompt="none", clusters=4), load_backbone(TINY)).fit(data.train)
+    rows = bench_unlearn(data, eraser, requests=("1 random",))["rows"]
+    assert [r["method"] for r in rows] == list(METHODS)
+    ours, full = rows[:2]
+    assert ours["accuracy"] == full["accuracy"] and ours["attack"]["auc"] == full["attack"]["auc"]
+    assert ours["flops"] == 0 < full["flops"]  # nothing passes through the backbone or a prompt again
+    assert all(row["sample_passes"] > 0 for row in rows)
+
+
 def test_requests_name_what_they_say(eraser, data):
     assert len(request_ids("10 random", eraser)) == 10
     assert request_ids("10 random", eraser) == request_ids("10 random", eraser) != request_ids("10 random", eraser, 1)

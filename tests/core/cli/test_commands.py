@@ -109,8 +109,20 @@ def test_bench_forget_reports_medians(run):
 
 def test_bench_accuracy_lists_the_methods(run):
     rows = run("bench", "accuracy")[1]["rows"]
-    assert [r["method"] for r in rows] == ["LMEraser", "nearest cluster only", "mixed clusters only", "one prompt on all data"]
-    assert all(0 <= r["test"] <= 1 for r in rows)
+    assert [r["method"] for r in rows] == [
+        "LMEraser",
+        "closed form only",
+        "nearest cluster only",
+        "mixed clusters only",
+        "prompt not learned",
+        "class means (instant)",
+        "one prompt on all data",
+    ]
+    assert all(0 <= r["low"] <= r["test"] <= r["high"] <= 1 for r in rows)
+    closed = rows[1]
+    assert (closed["above_closed_form"], closed["margin"]) == (0, 0)
+    assert all(r["above_closed_form"] == pytest.approx(r["test"] - closed["test"]) for r in rows)
+    assert rows[0]["test"] == run("fit")[1]["accuracy"]["test"]
 
 
 def test_audit_attacks_the_request_and_copies_broken_on_purpose(run):

@@ -7,6 +7,7 @@ import torch
 from core.config import PRESETS, PromptConfig, TrainConfig, preset, prompt_of_kind
 from core.errors import InputError
 from core.lmeraser.cluster_training import ClusterJob, ParameterGroup, batches, cluster_key, optimize, recipe_digest, train_cluster
+from core.lmeraser.global_head import expand
 from tests.conftest import TINY
 
 
@@ -47,6 +48,18 @@ def test_one_image_alone_can_be_trained_on(backbone, samples):
     assert np.isfinite(state.tensors["head.weight"]).all()
 
 
+def test_without_a_prompt_the_state_is_the_sums_of_each_class(backbone, samples):
+    state = train_cluster(job(backbone, samples, prompt=prompt_of_kind("none")))
+    features, labels = backbone.derive(samples.images[:12], None)[0], samples.labels[:12]
+    assert state.tensors["classes"].tolist() == sorted(set(labels.tolist()))
+    assert state.sample_passes == state.tensors["counts"].sum() == 12
+    for label, total in zip(state.tensors["classes"], state.tensors["sums"], strict=True):
+        assert np.array_equal(total, expand(features[labels == label]).sum(0))
+    order = np.random.default_rng(0).permutation(12)
+    moved = train_cluster(job(backbone, samples.take(order), prompt=prompt_of_kind("none")))
+    assert moved.digest == state.digest
+
+
 def test_keys_cover_members_and_recipe(backbone):
     recipe = recipe_digest(backbone, PromptConfig(), TrainConfig(), 10)
     others = {
@@ -67,8 +80,8 @@ def test_batches_pass_over_all_members_before_repeating():
 
 
 def test_presets_have_names():
-    assert set(PRESETS) == {"fast", "paper"}
-    assert preset("paper").prompt.kind == "padding"
+    assert set(PRESETS) == {"fast", "paper", "instant"}
+    assert [preset(name).prompt.kind for name in ("fast", "paper", "instant")] == ["tokens", "padding", "none"]
     for wrong in (preset, prompt_of_kind):
         with pytest.raises(InputError):
             wrong("best")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import OAS
 
-from core.lmeraser.global_head import SCALE, GlobalHead, expand, shrinkage
+from core.lmeraser.global_head import SCALE, GlobalHead, class_sums, expand, shrinkage
 
 
 def data(n=300, d=5, classes=3, seed=0):
@@ -26,20 +26,36 @@ def test_subtraction_is_exact_and_order_does_not_matter():
 def test_it_classifies_and_ignores_absent_classes():
     x, y = data()
     model = head(x, y, classes=4)
-    weight, bias = model.solve()
+    solved = model.solve()
+    weight, bias = solved.weight, solved.bias
     assert ((expand(x) / SCALE @ weight.T + bias).argmax(1) == y).mean() > 0.85
     assert bias[3] == -np.inf
 
 
 def test_extreme_features_are_clipped_not_overflown():
     x = np.full((4, 5), 1e9, np.float32)
-    assert np.isfinite(head(x, np.array([0, 1, 2, 0])).solve()[0]).all()
+    assert np.isfinite(head(x, np.array([0, 1, 2, 0])).solve().weight).all()
 
 
 def test_one_sample_and_none():
     x, y = data(1)
-    assert np.isfinite(head(x, y).solve()[0]).all()
-    assert not np.isfinite(GlobalHead.empty(3, 5).solve()[1]).any()
+    assert np.isfinite(head(x, y).solve().weight).all()
+    assert not np.isfinite(GlobalHead.empty(3, 5).solve().bias).any()
+
+
+def test_a_cluster_without_a_prompt_answers_from_its_own_class_means():
+    x, y = data(200)
+    solved = head(x, y, classes=4).solve()
+    own, labels = x[:40][y[:40] < 2], y[:40][y[:40] < 2]
+    weight, bias = solved.local(class_sums(own, labels), 5.0)
+    for c, n in enumerate([(labels == 0).sum(), (labels == 1).sum(), 0]):
+        mean = (expand(own[labels == c]).sum(0) / SCALE + 5 * solved.means[c]) / (n + 5)
+        share = (n + 5 * (y == c).mean()) / (len(labels) + 5)
+        assert np.allclose(weight[c], np.linalg.solve(solved.covariance, mean), atol=1e-4)
+        assert bias[c] == pytest.approx(np.log(share) - 0.5 * weight[c] @ mean, abs=1e-3)
+    assert bias[3] == -np.inf
+    weight, bias = solved.local(class_sums(own, labels), 1e12)
+    assert np.allclose(weight, solved.weight, atol=1e-6) and np.allclose(bias[:3], solved.bias[:3], atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [50, 200, 20000])
@@ -64,7 +80,8 @@ def test_as_many_samples_as_numbers_are_classified_well():
     means, labels = rng.standard_normal((3, 400)) * 0.15, rng.integers(0, 3, 2912)
     x = (means[labels] + rng.standard_normal((2912, 400))).astype(np.float32)
     fitted, unseen = slice(912), slice(912, None)
-    weight, bias = head(x[fitted], labels[fitted]).solve()
+    solved = head(x[fitted], labels[fitted]).solve()
+    weight, bias = solved.weight, solved.bias
     accuracy = ((expand(x[unseen]) / SCALE @ weight.T + bias).argmax(1) == labels[unseen]).mean()
     centers = np.stack([x[fitted][labels[fitted] == c].mean(0) for c in range(3)])
     best = (np.square(x[unseen, None] - centers).sum(2).argmin(1) == labels[unseen]).mean()  # the covariance is the identity
