@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 
-DATASETS, PRESETS = ["digits"], ["fast", "paper"]  # shown when nothing is asked for
+DATASETS, PRESETS = ["digits"], ["fast", "instant", "paper"]  # shown when nothing is asked for
 
 
 def options() -> argparse.ArgumentParser:
@@ -17,7 +17,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--repair", action="store_true", help="with --workspace: put the workspace right from the samples it holds")
     parser.add_argument("--cache", metavar="DIR", help="without --workspace: folder for fitted states (default: the user's cache)")
     parser.add_argument("--dataset", type=_names, help="data sets to show, with commas; the first is at home (digits, or the workspace's)")
-    parser.add_argument("--preset", type=_names, help="presets to show, with commas (fast,paper; the workspace's, or fast)")
+    parser.add_argument("--preset", type=_names, help="presets to show, with commas (fast,instant,paper; the workspace's, or fast)")
     parser.add_argument("--data-dir", help="folder of local data sets (default: LMERASER_DATA, else ../shared/data)")
     return parser
 
