@@ -84,8 +84,6 @@ class CoreModel:
 
     def digests(self, keys: Iterable[str]) -> dict[str, str]:
         states = self.eraser.states_
-        if not self.eraser.config_.has_prompts:
-            return {}
         return {key: states[key].digest for key in keys}
 
     def fork(self) -> CoreModel:
@@ -130,6 +128,8 @@ class CoreModel:
     def prompts(self, keys: Iterable[str]) -> dict[str, np.ndarray]:
         from core.lmeraser.prompts import drawable
 
+        if not self.eraser.config_.has_prompts:
+            return {}
         states = self.eraser.states_
         return {key: drawable(self.eraser.config_.prompt, self.eraser.backbone_, states[key].tensors["prompt"]) for key in keys}
 

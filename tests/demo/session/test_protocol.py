@@ -24,8 +24,8 @@ class Inline(InlineExecutor):
         pass
 
 
-def real(tmp_path, digits, monkeypatch):
-    monkeypatch.setitem(presets.PRESETS, "fast", tiny_config(clusters=4))
+def real(tmp_path, digits, monkeypatch, prompt="tokens"):
+    monkeypatch.setitem(presets.PRESETS, "fast", tiny_config(clusters=4, prompt=prompt))
     monkeypatch.setattr("core.backbone.model.load_backbone", lambda name, device=None: load_backbone(TINY))
     data = Dataset("digits", digits.train.take(np.arange(60)), digits.test.take(np.arange(30)))
     return CoreEngine(data, "fast", tmp_path / "states", Inline())
@@ -96,4 +96,14 @@ def test_a_cancelled_request_is_withdrawn(engine, tmp_path):
     with pytest.raises(CancelledError):
         model.forget(model.plan(model.samples.ids[:1]), progress=lambda progress: None, cancel=cancelled)
     assert model.root == root and model.receipts() == ()
+    model.close()
+
+
+def test_a_model_without_prompts_forgets_and_has_none_to_draw(tmp_path, digits, monkeypatch):
+    model = real(tmp_path, digits, monkeypatch, prompt="none").fitted(lambda progress: None)
+    assert model.prompts(model.keys()) == {} and model.cluster(0).losses == ()
+    model.open_ledger(tmp_path)
+    plan = model.plan(model.samples.ids[:2])
+    receipt = model.forget(plan, progress=lambda progress: None, cancel=IDLE)
+    assert receipt.root_after == model.root and model.verify()["problems"] == []
     model.close()

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from core.errors import InputError
+from demo import texts
 from demo.session.pictures import portrait
 from demo.tabs.result import show_probabilities
 from tests.demo.tabs.test_methods import forgotten
@@ -45,6 +46,13 @@ def test_retrained_clusters_show_before_after_and_difference(lab, site):
     assert shown["portrait"].count("<img") == 1
     assert "polyline" in shown["portrait"]
     assert "9 images, 100 % of class b" in shown["portraits"]
+
+
+def test_a_model_without_prompts_says_so(lab, site, monkeypatch):
+    monkeypatch.setattr(type(lab.base.model), "prompts", lambda self, keys: {})
+    shown = site.clusters.show(forgotten(lab, site, [1, 2]))
+    assert shown["portraits"] == ""
+    assert texts.NO_PROMPTS in shown["portrait"] and "<img" not in shown["portrait"]
 
 
 def test_any_cluster_can_be_looked_at_and_no_other(lab, site):
