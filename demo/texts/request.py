@@ -26,10 +26,10 @@ def plan(s: dict) -> str:
     shaped = " Some of them shaped the clusters, so more retrain." if s["clusters_touched"] > held else ""
     share = f"{s['samples_to_retrain']:,} of {s['samples_total']:,} samples"
     verb, stay = "retrains" if s["clusters_retrained"] == 1 else "retrain", s["clusters_untouched"]
-    prompts = f"{count(s['clusters_retrained'], 'prompt')} {verb} ({share})"
+    retrained = f"{count(s['clusters_retrained'], 'cluster')} {verb} ({share})"
     lost = total - stay - s["clusters_retrained"]
     dissolved = f", {lost:,} {'dissolves' if lost == 1 else 'dissolve'}" if lost > 0 else ""
-    return f"{where}{shaped} {prompts}{dissolved}, {stay:,} {'stays' if stay == 1 else 'stay'} untouched."
+    return f"{where}{shaped} {retrained}{dissolved}, {stay:,} {'stays' if stay == 1 else 'stay'} untouched."
 
 
 def plan_time(s: dict) -> str:

@@ -27,7 +27,7 @@ PLAN = {
 
 
 def test_the_plan_reads_as_agreed():
-    assert texts.plan(PLAN) == "12 images in 3 of 41 clusters. 3 prompts retrain (187 of 1,437 samples), 38 stay untouched."
+    assert texts.plan(PLAN) == "12 images in 3 of 41 clusters. 3 clusters retrain (187 of 1,437 samples), 38 stay untouched."
     assert texts.plan_time(PLAN) == "About 0.6 s (0.4 s to 0.9 s, estimated from 41 clusters trained here); full retraining about 21 s."
 
 
@@ -40,12 +40,12 @@ def test_a_time_without_doubt_has_no_range_and_one_never_measured_says_so():
 
 def test_one_is_singular():
     one = PLAN | {"images": 1, "clusters_touched": 1, "clusters_holding": 1, "clusters_retrained": 1, "clusters_untouched": 1}
-    assert texts.plan(one).startswith("1 image in 1 of 41 clusters. 1 prompt retrains")
+    assert texts.plan(one).startswith("1 image in 1 of 41 clusters. 1 cluster retrains")
     assert "1 stays untouched" in texts.plan(one)
 
 
 def test_images_that_shaped_the_clusters_explain_why_more_retrain():
-    assert "in 1 of 41 clusters. Some of them shaped the clusters, so more retrain. 3 prompts" in texts.plan(PLAN | {"clusters_holding": 1})
+    assert "in 1 of 41 clusters. Some of them shaped the clusters, so more retrain. 3 clusters" in texts.plan(PLAN | {"clusters_holding": 1})
 
 
 def test_next_to_no_time_is_said_so():
