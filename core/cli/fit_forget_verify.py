@@ -66,11 +66,13 @@ def run_fit(args: argparse.Namespace, bar: ProgressBar) -> Result:
 
 def _fit_workspace(args: argparse.Namespace, data: Dataset, bar: ProgressBar) -> Result:
     """Make a workspace and fit its model."""
+    from core.lmeraser.eraser import LMEraser
     from core.runtime.executors import LocalExecutor
     from core.workspace.workspace import Workspace
 
-    samples, executor = data.train, LocalExecutor(args.workers)
-    made = Workspace.create(args.workspace, samples, configuration(args), frozen_backbone(args), executor, data.name, progress=bar)
+    samples = data.train
+    eraser = LMEraser(configuration(args), frozen_backbone(args), executor=LocalExecutor(args.workers))
+    made = Workspace.create(args.workspace, samples, eraser, data.name, progress=bar)
     with made as workspace:
         eraser = workspace.eraser
         return {

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from core.backbone.feature_cache import made_by
-from core.backbone.model import Backbone, load_backbone
-from core.config import EraserConfig, preset
+from core.backbone.model import load_backbone
+from core.config import preset
 from core.data.samples import Samples
 from core.errors import RepairNeeded, StoreError
 from core.lmeraser.eraser import LMEraser
@@ -84,20 +84,19 @@ class Workspace:
         cls,
         root: Path | str,
         samples: Samples,
-        config: EraserConfig | str = "fast",
-        backbone: Backbone | str = "embedded",
-        executor: Executor | None = None,
+        eraser: LMEraser,
         name: str = "",
         wait: float = 0.0,
         progress: ProgressCallback | None = None,
         cancel: threading.Event | None = None,
     ) -> Workspace:
-        """Fit a model and store it in an empty folder, or in one where this was interrupted before.
+        """Fit a model like an unfitted eraser and store it in an empty folder, or in one where this was interrupted before.
 
-        Raises StoreError when the folder holds anything else, is in use or cannot be written; whatever `fit` raises.
+        Configuration, backbone and executor are the eraser's; `name` is that of the data set. Raises StoreError when the folder holds
+        anything else, is in use or cannot be written; whatever `fit` raises.
         """
-        config = preset(config) if isinstance(config, str) else config
-        backbone = load_backbone(backbone) if isinstance(backbone, str) else backbone
+        config = preset(eraser.config) if isinstance(eraser.config, str) else eraser.config
+        backbone = load_backbone(eraser.backbone) if isinstance(eraser.backbone, str) else eraser.backbone
         about = About(config, backbone.spec, str(backbone.device), samples.classes, samples.images.shape[1:3], name).current()
         root = _empty_folder(Path(root))
         lock = WorkspaceLock(root / "lock", wait)
@@ -105,7 +104,7 @@ class Workspace:
             _empty_folder(root)
             for part in LEDGER:  # of a creation that was interrupted
                 (root / part).unlink(missing_ok=True)
-            workspace = cls(root, about, lock, executor)
+            workspace = cls(root, about, lock, eraser.executor)
         except BaseException:
             lock.close()
             raise

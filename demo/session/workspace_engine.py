@@ -85,15 +85,15 @@ class WorkspaceEngine:
     def fitted(self, progress: ProgressCallback) -> WorkspaceModel:
         """Make the workspace, or load it and complete the request that was under way; return its model."""
         from core.backbone.model import load_backbone
-        from core.config import preset
+        from core.lmeraser.eraser import LMEraser
         from core.runtime.determinism import default_device
         from core.workspace.workspace import Workspace
 
         start_workers(self.executor)
         if self.workspace is None:
             backbone = load_backbone("embedded", default_device())
-            config = preset(self.preset)
-            self.workspace = Workspace.create(self.root, self.retained, config, backbone, self.executor, self.dataset, progress=progress)
+            eraser = LMEraser(self.preset or "fast", backbone, executor=self.executor)
+            self.workspace = Workspace.create(self.root, self.retained, eraser, self.dataset, progress=progress)
         elif not self._loaded:
             self.workspace.load(progress)
         del self.retained, self.numbers  # from now on the workspace alone holds them

@@ -314,7 +314,7 @@ def test_worker_queues_keep_no_samples(samples, digits):
 
 
 def test_nothing_is_left_in_a_workspace(tmp_path, samples, backbone, places):
-    with Workspace.create(tmp_path / "w", samples, tiny_config(), backbone) as workspace:
+    with Workspace.create(tmp_path / "w", samples, LMEraser(tiny_config(), backbone)) as workspace:
         wanted = Signatures.of(workspace.eraser, samples.ids[:9], places).plus("salt", SALT)
         full = scan(wanted, [tmp_path / "w"], registries_of(workspace.eraser))
         assert {"id", "pixels", "feature", "state"} <= kinds(scan(wanted, [tmp_path / "w"]))
@@ -326,7 +326,7 @@ def test_nothing_is_left_in_a_workspace(tmp_path, samples, backbone, places):
 
 
 def test_while_a_request_is_pending_its_ids_and_salt_are_found(tmp_path, samples, backbone):
-    with Workspace.create(tmp_path / "w", samples, tiny_config(), backbone) as workspace:
+    with Workspace.create(tmp_path / "w", samples, LMEraser(tiny_config(), backbone)) as workspace:
         wanted = Signatures.of(workspace.eraser, samples.ids[:2]).plus("salt", SALT)
         workspace.ledger.accept(samples.ids[:2], SALT)
         report = scan(wanted, [tmp_path / "w"])

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.lmeraser.eraser import LMEraser
 from core.workspace.workspace import Workspace
 from tests.conftest import tiny_config
 
@@ -19,7 +20,7 @@ def few(digits):
 @pytest.fixture(scope="module")
 def template(tmp_path_factory, few, backbone):
     root = tmp_path_factory.mktemp("template") / "w"
-    Workspace.create(root, few, tiny_config(), backbone, name="digits").close()
+    Workspace.create(root, few, LMEraser(tiny_config(), backbone), name="digits").close()
     return root
 
 

@@ -128,7 +128,7 @@ def kill_round(zygote, root: Path, requests: int, ids, kills: list[dict]) -> int
 @pytest.fixture
 def workspace_root(tmp_path, digits, backbone):
     def make(n: int) -> Path:
-        Workspace.create(tmp_path / "w", digits.train.take(np.arange(n)), tiny_config(), backbone).close()
+        Workspace.create(tmp_path / "w", digits.train.take(np.arange(n)), LMEraser(tiny_config(), backbone)).close()
         return tmp_path / "w"
 
     return make

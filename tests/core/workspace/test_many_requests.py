@@ -8,6 +8,7 @@ import pytest
 from core.audit.memory_walk import registries_of
 from core.audit.residue_scan import scan
 from core.audit.signatures import Signatures
+from core.lmeraser.eraser import LMEraser
 from core.runtime.executors import LocalExecutor
 from core.workspace.clean_room import clean_room
 from core.workspace.verify import verify_workspace
@@ -21,9 +22,9 @@ def size(root: Path) -> int:
     return sum(p.stat().st_size for p in root.rglob("*") if p.is_file())
 
 
-def sequence(root: Path, samples, requests: int, config="fast", backbone="embedded", executor=None) -> tuple[str, str]:
+def sequence(root: Path, samples, requests: int, eraser: LMEraser) -> tuple[str, str]:
     """Forget one sample after the other; return the root at the end and a clean room's."""
-    with Workspace.create(root, samples, config, backbone, executor) as workspace:
+    with Workspace.create(root, samples, eraser) as workspace:
         ids = [samples.ids[r] for r in np.random.default_rng(5).choice(len(samples), requests, replace=False)]
         wanted = Signatures.of(workspace.eraser, ids)
         for sample in ids:
@@ -34,21 +35,21 @@ def sequence(root: Path, samples, requests: int, config="fast", backbone="embedd
         return workspace.eraser.root_, clean_room(samples, ids, workspace.about.config, workspace.eraser.backbone_, workspace.workers).root
 
 
-def growth(tmp_path: Path, samples, requests: int, **options) -> tuple[int, int]:
+def growth(tmp_path: Path, samples, requests: int, eraser: LMEraser) -> tuple[int, int]:
     """Return the workspace's size after the requests, and that of a fresh one with what remains."""
-    found, clean = sequence(tmp_path / "w", samples, requests, **options)
+    found, clean = sequence(tmp_path / "w", samples, requests, eraser)
     assert found == clean
     report = verify_workspace(tmp_path / "w")
     assert (report["problems"], report["receipts"]) == ([], requests)
     with Workspace.open(tmp_path / "w") as workspace:
         remaining = workspace.eraser.samples_
-    Workspace.create(tmp_path / "fresh", remaining, **options).close()
+    Workspace.create(tmp_path / "fresh", remaining, eraser).close()
     return size(tmp_path / "w"), size(tmp_path / "fresh")
 
 
 @pytest.mark.slow
 def test_twelve_requests_leave_the_clean_model_and_twelve_receipts(tmp_path, samples, backbone):
-    after, fresh = growth(tmp_path, samples, 12, config=tiny_config(), backbone=backbone)
+    after, fresh = growth(tmp_path, samples, 12, LMEraser(tiny_config(), backbone))
     assert after - fresh < 12 * PER_REQUEST
 
 
@@ -57,7 +58,7 @@ def test_twelve_requests_leave_the_clean_model_and_twelve_receipts(tmp_path, sam
 def test_fifty_requests_on_digits_grow_the_folder_by_at_most_a_tenth(tmp_path, digits, n):
     executor = LocalExecutor()
     try:
-        after, fresh = growth(tmp_path, digits.train.take(np.arange(n)), 50, executor=executor)
+        after, fresh = growth(tmp_path, digits.train.take(np.arange(n)), 50, LMEraser(executor=executor))
     finally:
         executor.close()
     print(f"{n} digits, 50 requests: {after:,} bytes, fresh {fresh:,}, ratio {after / fresh:.4f}")

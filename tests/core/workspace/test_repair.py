@@ -32,7 +32,7 @@ def template(tmp_path_factory, few, backbone):
     root = tmp_path_factory.mktemp("template") / "w"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sample_files, "PART", 24)
-        Workspace.create(root, few, tiny_config(), backbone, name="digits").close()
+        Workspace.create(root, few, LMEraser(tiny_config(), backbone), name="digits").close()
     return root
 
 

@@ -132,7 +132,7 @@ def test_everything_can_be_forgotten(root, few):
 
 def test_parts_are_cut_and_only_touched_ones_rewritten(tmp_path, few, backbone, monkeypatch):
     monkeypatch.setattr(sample_files, "PART", 16)
-    with Workspace.create(tmp_path / "w", few, tiny_config(), backbone) as workspace:
+    with Workspace.create(tmp_path / "w", few, LMEraser(tiny_config(), backbone)) as workspace:
         before = {p: p.stat().st_ino for p in workspace.files.paths()}
         assert len(before) == 4
         workspace.forget([*few.ids[16:32], few.ids[33]])
@@ -347,7 +347,7 @@ def test_a_workspace_on_a_read_only_disk(template, tmp_path, few, backbone):
         with pytest.raises(StoreError, match="cannot be written.*writable"):
             Workspace.open(root)
         with pytest.raises(StoreError, match="cannot be used"):
-            Workspace.create(disk / "other", few, tiny_config(), backbone)
+            Workspace.create(disk / "other", few, LMEraser(tiny_config(), backbone))
         assert content(root) == before
 
 
@@ -378,10 +378,10 @@ def test_partial_files_and_unused_states_are_deleted_at_opening(root, few):
 
 def test_only_an_empty_folder_becomes_a_workspace(template, tmp_path, few, backbone):
     with pytest.raises(StoreError, match="workspace already"):
-        Workspace.create(template, few, tiny_config(), backbone)
+        Workspace.create(template, few, LMEraser(tiny_config(), backbone))
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(StoreError, match="letter.txt"):
-        Workspace.create(tmp_path, few, tiny_config(), backbone)
+        Workspace.create(tmp_path, few, LMEraser(tiny_config(), backbone))
     with pytest.raises(StoreError, match="not a workspace"):
         Workspace.open(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["letter.txt"]
@@ -391,9 +391,9 @@ def test_a_creation_that_fails_leaves_no_sample_and_can_be_repeated(tmp_path, fe
     with monkeypatch.context() as patch:
         fail_once(patch, sample_files, "write_atomically")
         with pytest.raises(StoreError, match="No space left"):
-            Workspace.create(tmp_path / "w", few, tiny_config(), backbone)
+            Workspace.create(tmp_path / "w", few, LMEraser(tiny_config(), backbone))
     assert [p.name for p in (tmp_path / "w").iterdir()] == ["lock"]
-    with Workspace.create(tmp_path / "w", few, tiny_config(), backbone) as workspace:
+    with Workspace.create(tmp_path / "w", few, LMEraser(tiny_config(), backbone)) as workspace:
         assert len(workspace.ledger.events()) == 1
 
 

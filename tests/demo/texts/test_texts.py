@@ -45,7 +45,9 @@ def test_one_is_singular():
 
 
 def test_images_that_shaped_the_clusters_explain_why_more_retrain():
-    assert "in 1 of 41 clusters. Some of them shaped the clusters, so more retrain. 3 clusters" in texts.plan(PLAN | {"clusters_holding": 1})
+    assert "in 1 of 41 clusters. Some of them shaped the clusters, so more retrain. 3 clusters" in texts.plan(
+        PLAN | {"clusters_holding": 1}
+    )
 
 
 def test_next_to_no_time_is_said_so():
