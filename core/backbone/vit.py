@@ -2,7 +2,7 @@
 
 You need this to change the shape of the network; weights are loaded in `core.backbone.model` and trained in `core.backbone.pretrain`.
 Parameters and methods have the names of timm's VisionTransformer, and the numbers are equal bit for bit: the backbone reads models of
-both kinds. It is written here because importing timm takes longer than importing PyTorch, in every process that trains a cluster.
+both kinds. It is written here because importing timm takes every process that trains a cluster some seconds.
 """
 
 from __future__ import annotations
