@@ -99,6 +99,7 @@ def bench_accuracy(data: Dataset, eraser: LMEraser, progress: ProgressCallback |
         "class means (instant)": replace(preset("instant"), partition=config.partition),
         ONE_PROMPT: one_prompt(with_prompts(config), clusters),
     }
+    eraser.prepare_public(data.test)  # once for all of them
     hits = {name: _hits(eraser.reconfigured(part).fit(data.train, progress=progress), data.test) for name, part in parts.items()}
     rows = [_accuracy_row(name, 1 if name == ONE_PROMPT else clusters, hit, hits["closed form only"]) for name, hit in hits.items()]
     return {"dataset": data.name, "train": len(data.train), "test": len(labels), "rows": rows, "hardware": hardware()}
