@@ -71,11 +71,6 @@ class EraserConfig:
         """Whether clusters learn prompts and heads; if not, they keep their classes' sums."""
         return self.prompt.kind != "none"
 
-    @property
-    def has_global_head(self) -> bool:
-        """Whether the sums over all data take part in an answer."""
-        return self.serve.global_weight > 0 or not self.has_prompts
-
     def sample_passes(self, members: int) -> int:
         """Return how many samples pass through the training of a cluster with so many members."""
         return min(members, self.train.batch_size) * self.train.steps if self.has_prompts else members

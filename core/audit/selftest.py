@@ -7,6 +7,7 @@ kernels that this processor, these libraries and these environment variables sel
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -34,7 +35,7 @@ class SelfTest:
     environment: dict[str, str]
     seconds: float
 
-    @property
+    @functools.cached_property
     def passed(self) -> bool:
         return all(check.passed for check in self.checks)
 

@@ -318,7 +318,7 @@ class LMEraser(FittedModel):
 
     def _moved_head(self, old: Model | None, samples: Samples) -> GlobalHead | None:
         """Return the global head of the new samples, moved there from the old model's head."""
-        if not self._config.has_global_head:
+        if self._config.has_prompts and not self._config.serve.global_weight:
             return None
         features = lambda some: self._derived.features(some.digests)  # noqa: E731
         if old is None or old.head is None or len(old.head.counts) != len(samples.classes):

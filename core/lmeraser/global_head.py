@@ -100,7 +100,9 @@ class GlobalHead:
             covariance *= 1 - share
             covariance[np.diag_indices_from(covariance)] += share * mean_variance + 1e-6
             weight = _rounded(np.linalg.solve(covariance, means.T).T)
-        return Solved(self.counts, means, covariance, weight)
+        prior = np.log(np.maximum(self.counts, 1) / max(n, 1))
+        bias = np.where(present, prior - 0.5 * (weight * means).sum(1), -np.inf)
+        return Solved(self.counts, means, covariance, weight, bias)
 
 
 def class_sums(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
@@ -112,18 +114,13 @@ def class_sums(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray
 
 @dataclass(frozen=True, eq=False)
 class Solved:
-    """A solved discriminant: each class's count (c,) and mean (c, d), the shrunken covariance (d, d), and the weight (c, d)."""
+    """A solved discriminant: counts (c,), means (c, d), shrunken covariance (d, d), weight (c, d), bias (c,): -inf for absent classes."""
 
     counts: np.ndarray
     means: np.ndarray
     covariance: np.ndarray
     weight: np.ndarray
-
-    @functools.cached_property
-    def bias(self) -> np.ndarray:
-        """The bias (c,); -inf for classes without samples."""
-        shares = np.maximum(self.counts, 1) / max(1, self.counts.sum())
-        return self._bias(shares, self.weight, self.means)
+    bias: np.ndarray
 
     @functools.cached_property
     def _precision(self) -> np.ndarray:
@@ -143,11 +140,8 @@ class Solved:
             weight[own] += sums["sums"] / SCALE @ self._precision
         total, weight = (values / (counts + prior)[:, None] for values in (total, weight))
         weight = _rounded(weight)
-        shares = counts + prior * np.maximum(self.counts, 1) / max(1, self.counts.sum())
-        return weight, self._bias(shares / (counts.sum() + prior), weight, total)
-
-    def _bias(self, shares: np.ndarray, weight: np.ndarray, means: np.ndarray) -> np.ndarray:
-        return np.where(self.counts > 0, np.log(shares) - 0.5 * (weight * means).sum(1), -np.inf)
+        shares = (counts + prior * np.maximum(self.counts, 1) / max(1, self.counts.sum())) / (counts.sum() + prior)
+        return weight, np.where(self.counts > 0, np.log(shares) - 0.5 * (weight * total).sum(1), -np.inf)
 
 
 def shrinkage(covariance: np.ndarray, freedom: int) -> float:

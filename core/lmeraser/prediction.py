@@ -131,13 +131,9 @@ def log_proba(serving: Serving, inputs: Inputs, cache: ClusterCache | None = Non
     mixed, answered = _mixed(serving, inputs, cache or ClusterCache(), expanded)
     if solved is None or expanded is None:
         return mixed
-    overall = _discriminant(expanded, solved.weight, solved.bias)
+    overall = log_softmax(expanded / SCALE @ solved.weight.T + solved.bias, axis=1)
     share = serving.config.serve.global_weight if answered else 1.0
     return log_softmax((1 - share) * mixed + share * np.maximum(overall, -50), axis=1)
-
-
-def _discriminant(expanded: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    return log_softmax(expanded / SCALE @ weight.T + bias, axis=1)
 
 
 def _mixed(serving: Serving, inputs: Inputs, cache: ClusterCache, expanded: np.ndarray | None) -> tuple[np.ndarray, bool]:
@@ -157,5 +153,6 @@ def _answers(serving: Serving, key: str, inputs: Inputs, rows: np.ndarray, cache
     """Return one cluster's log probabilities (len(rows), classes) for some rows."""
     state = serving.states[key]
     if not serving.config.has_prompts and serving.solved is not None and expanded is not None:
-        return _discriminant(expanded[rows], *serving.solved.local(state.tensors, serving.config.serve.prior))  # changes with every request
+        weight, bias = serving.solved.local(state.tensors, serving.config.serve.prior)  # changes with every request, so it is not cached
+        return log_softmax(expanded[rows] / SCALE @ weight.T + bias, axis=1)
     return cache.log_proba(key, state, inputs, rows, serving.backbone, serving.config)
