@@ -22,8 +22,8 @@ from sklearn.exceptions import ConvergenceWarning
 from core.backbone.feature_cache import Derived, DeriveJob, derive_job
 from core.backbone.model import CHUNK, BackboneSpec, load_backbone, read_manifest
 from core.backbone.vit_config import ViTConfig
-from core.benchmarks.baselines import eraser_flops, one_prompt
-from core.config import PartitionConfig, ServeConfig, preset, with_prompts
+from core.benchmarks.baselines import PARTS, eraser_flops, one_prompt
+from core.config import PartitionConfig, ServeConfig, with_prompts
 from core.data.datasets import Dataset, load_dataset
 from core.data.samples import Samples
 from core.errors import InputError
@@ -95,8 +95,7 @@ def bench_accuracy(data: Dataset, eraser: LMEraser, progress: ProgressCallback |
         "closed form only": replace(config, serve=replace(serve, global_weight=1.0)),
         "nearest cluster only": replace(config, serve=replace(serve, mix=1, global_weight=0.0)),
         "mixed clusters only": replace(config, serve=replace(serve, global_weight=0.0)),
-        "prompt not learned": replace(config, train=replace(config.train, prompt_lr=0.0)),
-        "class means (instant)": replace(preset("instant"), partition=config.partition),
+        **{name: part(config) for name, part in PARTS.items()},
         ONE_PROMPT: one_prompt(with_prompts(config), clusters),
     }
     eraser.prepare_public(data.test)  # once for all of them

@@ -10,14 +10,17 @@ LEAD_METHODS = "The same request with other unlearning methods, measured now on 
 METHODS = {
     "LMEraser": ("LMEraser", "retrains the clusters that the request touches"),
     "full refit": ("Full refit", "retrains everything from scratch on the remaining images"),
+    "closed form only": ("Closed form only", "one linear classifier without clusters; subtracts the images from its sums"),
+    "class means": ("Class means", "the same clusters with class means instead of prompts (preset instant)"),
     "SISA": ("SISA", "the same number of random shards, which vote; retrains those touched"),
     "one prompt": ("One prompt on all data", "retrained on the remaining images"),
     "fine-tune on retained": ("Fine-tune on retained", "continues training on the rest, hoping the others fade"),
     "gradient ascent": ("Gradient ascent", "raises the loss on the images to forget"),
     "random labels": ("Random labels", "learns wrong labels for the images to forget"),
+    "prompt not learned": ("Prompt not learned", "the same clusters, but only their heads are trained"),
     "whole backbone": ("Whole backbone", "retrains every weight; takes minutes without a GPU"),
 }
-METHODS_CHOSEN = tuple(METHODS)[1:-1]
+METHODS_CHOSEN = tuple(METHODS)[1:-2]
 METHODS_PICK = "Compare LMEraser with"
 METHODS_HEAD = ("Method", "Guarantee", "Seconds", "Sample passes", "Test", "Retained", "Forgotten", "Attack AUC")
 METHODS_CAPTION = "Methods compared on your last request"

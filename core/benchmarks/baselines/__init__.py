@@ -3,15 +3,17 @@
 Must not import audits or workspaces.
 """
 
-from core.benchmarks.baselines.comparison import CHANGES, METHODS, SLOW, FittedMethods, build_methods, check_methods
+from core.benchmarks.baselines.comparison import CHANGES, METHODS, ON_REQUEST, FittedMethods, build_methods, check_methods
 from core.benchmarks.baselines.full_refit import unfitted
+from core.benchmarks.baselines.lmeraser import PARTS
 from core.benchmarks.baselines.method import Cost, Method, Questions, eraser_flops
 from core.benchmarks.baselines.one_prompt import one_prompt
 
 __all__ = [
     "CHANGES",
     "METHODS",
-    "SLOW",
+    "ON_REQUEST",
+    "PARTS",
     "Cost",
     "FittedMethods",
     "Method",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from core.benchmarks.baselines.approximate import Approximate, MakeChange
+from core.benchmarks.baselines.closed_form import ClosedForm
 from core.benchmarks.baselines.fine_tune import fine_tune
 from core.benchmarks.baselines.full_refit import Refit
 from core.benchmarks.baselines.gradient_ascent import gradient_ascent
 from core.benchmarks.baselines.joint_clusters import JointClusters
-from core.benchmarks.baselines.lmeraser import Clusters
+from core.benchmarks.baselines.lmeraser import PARTS, Clusters
 from core.benchmarks.baselines.method import Method, prompting
 from core.benchmarks.baselines.one_prompt import one_prompt_method
 from core.benchmarks.baselines.random_labels import random_labels
@@ -19,8 +20,8 @@ from core.errors import InputError
 from core.lmeraser.eraser import LMEraser
 
 CHANGES: dict[str, MakeChange] = {"fine-tune on retained": fine_tune, "gradient ascent": gradient_ascent, "random labels": random_labels}
-METHODS = ("LMEraser", "full refit", "SISA", "one prompt", *CHANGES)
-SLOW = ("whole backbone", "joint clusters")  # a fit takes minutes on a CPU, so they run only when named
+METHODS = ("LMEraser", "full refit", "closed form only", "class means", "SISA", "one prompt", *CHANGES)
+ON_REQUEST = ("prompt not learned", "whole backbone", "joint clusters")  # run only when they are named: a fit takes long
 
 
 def build_methods(eraser: LMEraser, names: Iterable[str] = METHODS) -> list[Method]:
@@ -36,8 +37,8 @@ def build_methods(eraser: LMEraser, names: Iterable[str] = METHODS) -> list[Meth
 
 def check_methods(names: Iterable[str]) -> None:
     """Raise InputError for a name that no method has."""
-    if unknown := [n for n in names if n not in METHODS + SLOW]:
-        raise InputError(f"method {unknown[0]!r} is not one of {', '.join(METHODS + SLOW)}.")
+    if unknown := [n for n in names if n not in METHODS + ON_REQUEST]:
+        raise InputError(f"method {unknown[0]!r} is not one of {', '.join(METHODS + ON_REQUEST)}.")
 
 
 class FittedMethods:
@@ -68,6 +69,10 @@ class FittedMethods:
     def _unfitted(self, name: str) -> Method:
         config, backbone, executor = prompting(self.eraser), self.eraser.backbone_, self.eraser.executor
         clusters = self.eraser.partition_.clusters
+        if name == "closed form only":
+            return ClosedForm(backbone, executor)
+        if name in PARTS:
+            return Clusters(LMEraser(PARTS[name](self.eraser.config_), backbone, executor=executor), name, name)
         if name == "one prompt":
             return one_prompt_method(config, backbone, executor, clusters)
         if name == "SISA":

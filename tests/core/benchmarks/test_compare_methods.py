@@ -55,7 +55,7 @@ def test_speed_ups_are_against_full_refit_of_the_same_request(record):
 
 def test_only_methods_with_a_control_in_the_run_get_a_verdict(record, data, eraser):
     judged = {r["method"] for r in record["rows"] if r["attack"]["verdict"] is not None}
-    assert judged == set(METHODS) - {"full refit", "one prompt", "SISA"}
+    assert judged == set(METHODS) - {"full refit", "one prompt", "SISA", "closed form only", "class means"}
     alone = bench_unlearn(data, eraser, ["gradient ascent"], ["1 random"])["rows"][0]
     assert (alone["attack"]["verdict"], alone["attack"]["difference"], alone["speedup"]) == (None, None, None)
 

@@ -114,8 +114,8 @@ def test_bench_accuracy_lists_the_methods(run):
         "closed form only",
         "nearest cluster only",
         "mixed clusters only",
+        "class means",
         "prompt not learned",
-        "class means (instant)",
         "one prompt on all data",
     ]
     assert all(0 <= r["low"] <= r["test"] <= r["high"] <= 1 for r in rows)
