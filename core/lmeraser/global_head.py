@@ -21,6 +21,7 @@ from core.runtime.determinism import reproducible
 
 RANDOM_FEATURES = 512
 MATRIX = 1 << 12  # steps in 1 of the random matrix
+ROWS = 4096  # samples that are added at once: their products stay below 2**53, so float64 sums are exact
 SOLVED_BITS = 31  # of the solved weights: with 10-bit inputs and up to 4,096 of them, every partial sum stays below 2**53
 SETTINGS = {"random_features": RANDOM_FEATURES, "shrinkage": "oracle approximating", "scale": SCALE, "limit": LIMIT, "matrix": MATRIX}
 
@@ -58,8 +59,8 @@ class GlobalHead:
     def changed(self, features: np.ndarray, labels: np.ndarray, sign: int) -> GlobalHead:
         """Return the statistics with samples added (sign 1) or subtracted (-1); features (n, d) float32, labels (n,)."""
         counts, sums, gram = self.counts.copy(), self.sums.copy(), self.gram.copy()
-        for i in range(0, len(features), 4096):  # products of 4,096 rows stay below 2**53, so float64 sums are exact
-            x, y = expand(features[i : i + 4096]), labels[i : i + 4096]
+        for i in range(0, len(features), ROWS):
+            x, y = expand(features[i : i + ROWS]), labels[i : i + ROWS]
             one_hot = np.eye(len(counts))[y]
             counts += sign * np.bincount(y, minlength=len(counts))
             sums += sign * (one_hot.T @ x).astype(np.int64)
@@ -108,8 +109,10 @@ class GlobalHead:
 def class_sums(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Return the classes (m,) that occur, their counts (m,) and the sums (m, d) of their `expand`ed features (n, ...), all int64."""
     classes, place, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    sums = np.eye(len(classes))[:, place] @ expand(features)  # whole numbers: exact in any order
-    return {"classes": classes.astype(np.int64), "counts": counts.astype(np.int64), "sums": sums.astype(np.int64)}
+    one_hot = np.eye(len(classes))[:, place]
+    parts = [slice(i, i + ROWS) for i in range(0, len(labels), ROWS)]
+    sums = sum(one_hot[:, part] @ expand(features[part]) for part in parts)  # whole numbers: exact in any order
+    return {"classes": classes.astype(np.int64), "counts": counts.astype(np.int64), "sums": np.asarray(sums).astype(np.int64)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -142,17 +142,13 @@ def _mixed(serving: Serving, inputs: Inputs, cache: ClusterCache, expanded: np.n
     mixed = np.zeros((len(inputs), serving.num_classes), np.float64)
     for cluster in np.flatnonzero(weights.any(0)):
         rows = np.flatnonzero(weights[:, cluster])
-        answers = _answers(serving, serving.keys[cluster], inputs, rows, cache, expanded)
+        key, state = serving.keys[cluster], serving.states[serving.keys[cluster]]
+        if serving.solved is None or expanded is None or serving.config.has_prompts:
+            answers = cache.log_proba(key, state, inputs, rows, serving.backbone, serving.config)
+        else:  # not cached: what class means answer changes with every request
+            weight, bias = serving.solved.local(state.tensors, serving.config.serve.prior)
+            answers = log_softmax(expanded[rows] / SCALE @ weight.T + bias, axis=1)
         mixed[rows] += weights[rows, cluster, None] * np.exp(answers)
     answered = bool(weights.any())
     mixed = np.log(mixed / np.maximum(mixed.sum(1, keepdims=True), 1e-300) + 1e-9) if answered else mixed
     return log_softmax(mixed, axis=1), answered
-
-
-def _answers(serving: Serving, key: str, inputs: Inputs, rows: np.ndarray, cache: ClusterCache, expanded: np.ndarray | None) -> np.ndarray:
-    """Return one cluster's log probabilities (len(rows), classes) for some rows."""
-    state = serving.states[key]
-    if not serving.config.has_prompts and serving.solved is not None and expanded is not None:
-        weight, bias = serving.solved.local(state.tensors, serving.config.serve.prior)  # changes with every request, so it is not cached
-        return log_softmax(expanded[rows] / SCALE @ weight.T + bias, axis=1)
-    return cache.log_proba(key, state, inputs, rows, serving.backbone, serving.config)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from demo import texts
 
 if TYPE_CHECKING:
+    from core.benchmarks.metrics import EvaluationReport
     from demo.session.lab import Lab
     from demo.session.requests import Request
     from demo.session.verdict import Verdict
@@ -33,8 +34,8 @@ def record(request: Request, lab: Lab, verdict: Verdict) -> dict[str, Any]:
         "seconds": asdict(outcome.seconds) | {"total": outcome.seconds.total},
         "sample_passes": outcome.sample_passes,
         "root": {"before": outcome.root_before, "after": outcome.root_after},
-        "accuracy": {"before": _accuracy(request.before), "after": _accuracy(request.after)},
-        "per_class": {"before": _per_class(request.before), "after": _per_class(request.after)},
+        "accuracy": {"before": _shares(request.before, "groups"), "after": _shares(request.after, "groups")},
+        "per_class": {"before": _shares(request.before, "classes"), "after": _shares(request.after, "classes")},
         "untouched_clusters": {"same": request.untouched[0], "of": request.untouched[1]},
         "full": _full(request, verdict),
         "proof": {"verdict": verdict.kind, "words": f"{verdict.title}. {verdict.info}", "problems": list(verdict.problems)},
@@ -66,15 +67,14 @@ def as_csv(requests: Sequence[Request], lab: Lab, verdict_of: VerdictOf) -> str:
     for number, request in enumerate(requests, 1):
         number = request.receipt.request if request.receipt else number
         writer.writerows((number, *row) for row in _figures(request))
-        writer.writerows((number, *row) for row in _proof(verdict_of(request)))
-        writer.writerows((number, *row) for row in _circumstances(request, lab))
+        writer.writerows((number, *row) for row in _circumstances(request, lab, verdict_of(request)))
     return out.getvalue()
 
 
 def _figures(request: Request) -> Iterator[Row]:
-    before, after = _accuracy(request.before), _accuracy(request.after)
+    before, after = _shares(request.before, "groups"), _shares(request.after, "groups")
     yield from ((f"accuracy {group}", before[group], after[group], "share") for group in before if group in after)
-    before, after = _per_class(request.before), _per_class(request.after)
+    before, after = _shares(request.before, "classes"), _shares(request.after, "classes")
     yield from ((f"accuracy test class {name}", before[name], after[name], "share") for name in before if name in after)
     yield ("images forgotten", "", len(request.rows), "images")
     yield ("request", "", request.outcome.seconds.total, "s")
@@ -84,12 +84,9 @@ def _figures(request: Request) -> Iterator[Row]:
         yield ("root of full retraining", "", request.clean.root, "SHA-256")
 
 
-def _proof(verdict: Verdict) -> Iterator[Row]:
+def _circumstances(request: Request, lab: Lab, verdict: Verdict) -> Iterator[Row]:
     yield ("proof", "", verdict.kind, "")
     yield from (("proof problem", "", problem, "") for problem in verdict.problems)
-
-
-def _circumstances(request: Request, lab: Lab) -> Iterator[Row]:
     yield ("root", request.outcome.root_before, request.outcome.root_after, "SHA-256")
     yield ("model", "", lab.engine.name, "")
     if request.receipt:
@@ -99,13 +96,10 @@ def _circumstances(request: Request, lab: Lab) -> Iterator[Row]:
     yield from ((f"hardware {name}", "", value, "") for name, value in lab.engine.facts().items())
 
 
-def _accuracy(report: Any) -> dict[str, float]:
-    groups = {name: getattr(report, name) for name in ("test", "retained", "forgotten")}
-    return {name: score.accuracy for name, score in groups.items() if score is not None}
-
-
-def _per_class(report: Any) -> dict[str, float]:
-    return {name: score.accuracy for name, score in report.per_class.items() if score.n}
+def _shares(report: EvaluationReport, of: str) -> dict[str, float | None]:
+    """Return the accuracies that were measured, of the three groups of images or of the test images' classes."""
+    scores = report.per_class if of == "classes" else {name: getattr(report, name) for name in ("test", "retained", "forgotten")}
+    return {name: score.accuracy for name, score in scores.items() if score is not None and (score.n or of == "groups")}
 
 
 def _full(request: Request, verdict: Verdict) -> dict[str, Any] | None:

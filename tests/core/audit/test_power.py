@@ -45,7 +45,7 @@ def noisy(digits):
 def memorizing(samples: Samples, **serve) -> LMEraser:
     """Return a small model that knows its samples' labels by heart."""
     config = tiny_config(clusters=4)
-    config = replace(config, train=replace(config.train, steps=20), serve=replace(config.serve, **serve))
+    config = replace(config, train=replace(config.train, steps=60), serve=replace(config.serve, **serve))
     return LMEraser(config, load_backbone(TINY)).fit(samples)
 
 
