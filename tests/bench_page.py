@@ -13,7 +13,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.browser.chromium import choose, started
 
-TURNS = 9
+TURNS = 5
 
 # All clocks run in the page: what the driver adds between calls is not what a person waits for.
 WATCH = """

@@ -51,9 +51,11 @@ def shared_folder(tmp_path_factory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _alone_when_time_is_measured(request, shared_folder) -> Iterator[None]:
-    """Hold a lock that tests share, except those marked `alone`: they wait until no other test runs."""
+    """Hold a lock that tests share, except those marked `alone`: they wait until no other test runs, and none begins before them."""
     with (shared_folder / "running.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH)
+        with (shared_folder / "waiting.lock").open("w") as turnstile:
+            fcntl.flock(turnstile, fcntl.LOCK_EX)
+            fcntl.flock(lock, fcntl.LOCK_EX if request.node.get_closest_marker("alone") else fcntl.LOCK_SH)
         yield
 
 

@@ -26,6 +26,7 @@ from core.lmeraser.prompts import trunk_block
 from core.runtime.determinism import default_device, environment
 
 PERMUTATIONS, REMOVALS = 20, 20
+STEPS = 8  # of a cluster's training: the optimizer's state takes part in every one
 
 
 def differing(one: np.ndarray, other: np.ndarray) -> int:
@@ -48,14 +49,15 @@ class Place:
         self.found[name] = self.found.get(name, 0) + int(differences)
 
     def orders(self, n: int, times: int):
-        """Permutations of n rows, then all rows but one."""
+        """Permutations of n rows, and for every fourth all rows but one."""
         yield from (self.rng.permutation(n) for _ in range(times))
-        yield from (np.delete(np.arange(n), self.rng.integers(n)) for _ in range(times))
+        yield from (np.delete(np.arange(n), self.rng.integers(n)) for _ in range(0, times, 4))
 
     def derived(self) -> None:
-        """A chunk and a half of images, in other places of a chunk and beside others, and each of a few images alone."""
-        some = slice(0, CHUNK + CHUNK // 2)
-        for order in self.orders(some.stop, PERMUTATIONS):
+        """Images in other places of a chunk and beside others, over the edge of a chunk, and each of a few images alone."""
+        some = CHUNK + CHUNK // 2
+        others = [self.rng.permutation(some)[:CHUNK] for _ in range(PERMUTATIONS)]
+        for order in (*others, *self.orders(some, 4)):
             features, trunks = self.backbone.derive(self.data.images[order], self.block)
             self.count("features", differing(self.features[order], features))
             self.count("activations", differing(self.trunks[order], trunks))
@@ -99,7 +101,8 @@ class Place:
 
     def cluster(self) -> None:
         """One cluster's training, beside other work's leftovers; its answers alone, together and in other places."""
-        eraser = LMEraser(replace(self.config, partition=PartitionConfig(clusters=4)), self.backbone).fit(self.data.take(np.arange(130)))
+        config = replace(self.config, partition=PartitionConfig(clusters=4), train=replace(self.config.train, steps=STEPS))
+        eraser = LMEraser(config, self.backbone).fit(self.data.take(np.arange(130)))
         job = eraser._job(eraser.samples_, eraser.partition_.members(0), eraser.keys_[0])
         state = train_cluster(job)
         for _ in range(3):
@@ -110,12 +113,12 @@ class Place:
         self.answers("answers from class means", LMEraser(means, self.backbone).fit(self.data.take(np.arange(130))))
 
     def answers(self, name: str, eraser: LMEraser) -> None:
-        """What a model says of 100 images, in other orders, without one of them, and of each alone."""
-        images = self.data.images[130:230]
+        """What a model says of a chunk of images, in other orders, without one of them, and of each alone."""
+        images = self.data.images[130 : 130 + CHUNK]
         together = eraser.predict_proba(images)
         for order in self.orders(len(images), 3):
             self.count(name, differing(together[order], eraser.predict_proba(images[order])))
-        for row in range(0, 100, 25):
+        for row in range(0, CHUNK, CHUNK // 4):
             self.count(name, differing(together[row : row + 1], eraser.predict_proba(images[row : row + 1])))
 
 

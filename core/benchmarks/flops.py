@@ -136,14 +136,20 @@ def _tuned(recipe: Recipe, rows: int, learned: bool) -> tuple[Callable, Callable
 
 def _members(recipe: Recipe, rows: int) -> tuple[Backbone, np.ndarray, np.ndarray]:
     """Return empty inputs and features of the shapes that training gets."""
-    backbone, block = load_backbone(recipe.backbone, recipe.device), None
-    images = _images(backbone, rows)
+    backbone = load_backbone(recipe.backbone, recipe.device)
+    features = np.zeros((rows, backbone.feature_dim), np.float32)
     if recipe.prompt.kind == "tokens":
-        block = trunk_block(recipe.prompt, backbone)
-        _, trunk = backbone.derive(images[:1], block)
-        assert trunk is not None  # a block was named
-        images = np.zeros((rows, *trunk.shape[1:]), np.float16)
-    return backbone, images, np.zeros((rows, backbone.feature_dim), np.float32)
+        shape = _trunk_shape(recipe.backbone, recipe.device, trunk_block(recipe.prompt, backbone))
+        return backbone, np.zeros((rows, *shape), np.float16), features
+    return backbone, _images(backbone, rows), features
+
+
+@lru_cache(maxsize=64)
+def _trunk_shape(spec: BackboneSpec, device: str, block: int | None) -> tuple[int, ...]:
+    backbone = load_backbone(spec, device)
+    _, trunk = backbone.derive(_images(backbone, 1), block)
+    assert trunk is not None  # a block was named
+    return trunk.shape[1:]
 
 
 def _images(backbone: Backbone, n: int) -> np.ndarray:

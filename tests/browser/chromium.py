@@ -86,6 +86,12 @@ def forget(page) -> None:
         page.wait_for_selector(".lm-result", state="attached", timeout=WORK_MS)
 
 
+def ledger(page) -> None:
+    """Open the ledger, which must have an entry."""
+    page.get_by_role("tab", name="Ledger").click()
+    page.wait_for_selector(".lm-ledger tbody tr")
+
+
 def found() -> str | None:
     """Return where Chromium is, or None; the shell without windows first, which needs less of a small machine."""
     names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
