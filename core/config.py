@@ -45,6 +45,11 @@ class TrainConfig:
     head_lr: float = 0.1  # of a head whose input has length about 1
     weight_decay: float = 1e-2
     use_features: bool = True  # the head also reads the frozen features
+    seed: int = 0  # another one draws every cluster's prompt, head and batches anew
+
+    def recipe(self) -> dict[str, Any]:
+        """Return the settings as cluster keys cover them: without the first seed, so that keys made before there were seeds are valid."""
+        return {name: value for name, value in asdict(self).items() if name != "seed" or value}
 
 
 @dataclass(frozen=True)

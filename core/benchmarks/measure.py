@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 import warnings
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from core.backbone.feature_cache import Derived, DeriveJob, derive_job
 from core.backbone.model import CHUNK, BackboneSpec, load_backbone, read_manifest
 from core.backbone.vit_config import ViTConfig
 from core.benchmarks.baselines import PARTS, eraser_flops, one_prompt
-from core.config import PartitionConfig, ServeConfig, with_prompts
+from core.config import EraserConfig, PartitionConfig, ServeConfig, with_prompts
 from core.data.datasets import Dataset, load_dataset
 from core.data.samples import Samples
 from core.errors import InputError
@@ -82,39 +83,61 @@ def bench_forget(data: Dataset, eraser: LMEraser, requests: int, progress: Progr
 ONE_PROMPT = "one prompt on all data"
 
 
-def bench_accuracy(data: Dataset, eraser: LMEraser, progress: ProgressCallback | None = None) -> dict:
+def bench_accuracy(data: Dataset, eraser: LMEraser, seeds: int = 1, progress: ProgressCallback | None = None) -> dict:
     """Test accuracy of a fitted model, of its parts, of other ways to use the same clusters, and of one prompt on all data.
 
-    Every row has the accuracy's 95 % interval (Wilson) and how far it lies above `closed form only`, with the 95 % interval of that
-    difference on the same images (normal approximation).
+    Every row has the accuracy with its 95 % interval (Wilson) and how far it lies above `closed form only`, with the 95 % interval of
+    that difference on the same images (normal approximation): means over models trained with so many seeds, the given model's first.
+    `by_seed` are the accuracies one by one; what draws no random numbers has one.
     """
-    config, clusters, labels = eraser.config_, eraser.partition_.clusters, data.test.labels
+    eraser.prepare_public(data.test)  # once for all models
+    hits: dict[str, list[np.ndarray]] = defaultdict(list)
+    for seed in range(seeds):
+        config = eraser.config_
+        model = eraser
+        if seed:
+            config = replace(config, train=replace(config.train, seed=config.train.seed + seed))
+            model = eraser.reconfigured(config).fit(data.train, progress=progress)
+        hits["LMEraser"].append(_hits(model, data.test))
+        for name, part in _parts(config, eraser.partition_.clusters).items():
+            if seed == 0 or (part.has_prompts and part.serve.global_weight < 1):
+                hits[name].append(_hits(model.reconfigured(part).fit(data.train, progress=progress), data.test))
+    reference = hits["closed form only"][0]
+    rows = [_accuracy_row(name, 1 if name == ONE_PROMPT else eraser.partition_.clusters, hit, reference) for name, hit in hits.items()]
+    return {"dataset": data.name, "train": len(data.train), "test": len(data.test), "seeds": seeds, "rows": rows, "hardware": hardware()}
+
+
+def _parts(config: EraserConfig, clusters: int) -> dict[str, EraserConfig]:
+    """Return the configurations that `bench_accuracy` sets beside a model's own, by name."""
     serve = config.serve
-    parts = {
-        "LMEraser": config,
+    return {
         "closed form only": replace(config, serve=replace(serve, global_weight=1.0)),
         "nearest cluster only": replace(config, serve=replace(serve, mix=1, global_weight=0.0)),
         "mixed clusters only": replace(config, serve=replace(serve, global_weight=0.0)),
         **{name: part(config) for name, part in PARTS.items()},
         ONE_PROMPT: one_prompt(with_prompts(config), clusters),
     }
-    eraser.prepare_public(data.test)  # once for all of them
-    hits = {name: _hits(eraser.reconfigured(part).fit(data.train, progress=progress), data.test) for name, part in parts.items()}
-    rows = [_accuracy_row(name, 1 if name == ONE_PROMPT else clusters, hit, hits["closed form only"]) for name, hit in hits.items()]
-    return {"dataset": data.name, "train": len(data.train), "test": len(labels), "rows": rows, "hardware": hardware()}
 
 
 def _hits(model: LMEraser, test: Samples) -> np.ndarray:
     return model.predict(model.prepare_public(test)) == test.labels
 
 
-def _accuracy_row(name: str, clusters: int, hits: np.ndarray, reference: np.ndarray) -> dict:
-    """Return a row of `bench_accuracy` from which test images (n,) the method and the reference classify correctly."""
-    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
-    paired = hits.astype(np.float64) - reference
+def _accuracy_row(name: str, clusters: int, by_seed: list[np.ndarray], reference: np.ndarray) -> dict:
+    """Return a row of `bench_accuracy` from which test images (n,) the method's models and the reference classify correctly."""
+    hits = np.mean(by_seed, axis=0)
+    interval = binomtest(round(float(hits.sum())), len(hits)).proportion_ci(method="wilson")
+    paired = hits - reference
     above, margin = float(paired.mean()), float(1.96 * paired.std() / len(hits) ** 0.5)
     accuracy = {"test": float(hits.mean()), "low": float(interval.low), "high": float(interval.high)}
-    return {"method": name, "clusters": clusters, **accuracy, "above_closed_form": above, "margin": margin}
+    return {
+        "method": name,
+        "clusters": clusters,
+        **accuracy,
+        "above_closed_form": above,
+        "margin": margin,
+        "by_seed": [float(hit.mean()) for hit in by_seed],
+    }
 
 
 MIXES, TEMPERATURES, GLOBAL_WEIGHTS = (1, 4, 8, 16), (0.05, 0.1, 0.2, 0.4), (0.0, 0.25, 0.5, 0.75, 1.0)

@@ -27,6 +27,7 @@ def add_commands(commands: Commands) -> None:
     bench.add_argument("--requests", help=text)
     bench.add_argument("--methods", help="bench unlearn: comma-separated names (default: all)")
     bench.add_argument("--repeats", type=int, default=1, help="bench unlearn: repeats of each request, each with other samples")
+    bench.add_argument("--seeds", type=int, default=1, help="bench accuracy: mean over models trained with so many seeds")
     bench.add_argument("--table", type=Path, help="bench unlearn: also write the rows as a Markdown table into this file")
     text = "bench unlearn: also write the result as JSON into this file; python -m demo.view.bench_report FILE.json FILE.html draws it"
     bench.add_argument("--report", type=Path, metavar="FILE.json", help=text)
@@ -41,6 +42,9 @@ def run_bench(args: argparse.Namespace, bar: ProgressBar) -> Result:
     if args.what == "features":
         return measure.bench_features(args.datasets.split(","), args.features.split(","), args.data_dir, args.limit)
     _check_report(args.report)
+    requests = _number_of_requests(args.requests) if args.what == "forget" else 0
+    if args.seeds < 1:
+        raise InputError(f"--seeds is {args.seeds}; give a whole number of at least 1.")
     data = load_data(args)
     if args.what == "settings":
         return measure.bench_settings(data, unfitted(args), bar)
@@ -48,9 +52,9 @@ def run_bench(args: argparse.Namespace, bar: ProgressBar) -> Result:
     if args.what == "unlearn":
         result = _bench_unlearn(args, data, eraser, bar)
     elif args.what == "forget":
-        result = measure.bench_forget(data, eraser, _number_of_requests(args.requests), bar)
+        result = measure.bench_forget(data, eraser, requests, bar)
     else:
-        result = measure.bench_accuracy(data, eraser, bar)
+        result = measure.bench_accuracy(data, eraser, args.seeds, bar)
     bar.close()
     return result
 

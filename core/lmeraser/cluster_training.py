@@ -76,7 +76,7 @@ def recipe_digest(backbone: Backbone, prompt: PromptConfig, train: TrainConfig, 
         "environment": environment(backbone.device),
         "backbone": backbone.fingerprint,
         "prompt": asdict(prompt),
-        "train": asdict(train),
+        "train": train.recipe(),
         "num_classes": num_classes,
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

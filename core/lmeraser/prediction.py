@@ -125,15 +125,14 @@ def log_proba(serving: Serving, inputs: Inputs, cache: ClusterCache | None = Non
     A model without clusters and global head answers every class alike. `expanded` is `expand(inputs.features)`, for callers that
     ask about the same inputs again and again.
     """
-    solved = serving.solved
-    if solved is not None and expanded is None:
-        expanded = expand(inputs.features)
-    mixed, answered = _mixed(serving, inputs, cache or ClusterCache(), expanded)
-    if solved is None or expanded is None:
-        return mixed
-    overall = log_softmax(expanded / SCALE @ solved.weight.T + solved.bias, axis=1)
-    share = serving.config.serve.global_weight if answered else 1.0
-    return log_softmax((1 - share) * mixed + share * np.maximum(overall, -50), axis=1)
+    solved, share = serving.solved, serving.config.serve.global_weight
+    cache = cache or ClusterCache()
+    if solved is None:
+        return _mixed(serving, inputs, cache, None)[0]
+    expanded = expand(inputs.features) if expanded is None else expanded
+    overall = np.maximum(log_softmax(expanded / SCALE @ solved.weight.T + solved.bias, axis=1), -50)
+    mixed, answered = _mixed(serving, inputs, cache, expanded) if share < 1 else (overall, False)
+    return log_softmax((1 - share) * mixed + share * overall if answered else overall, axis=1)
 
 
 def _mixed(serving: Serving, inputs: Inputs, cache: ClusterCache, expanded: np.ndarray | None) -> tuple[np.ndarray, bool]:

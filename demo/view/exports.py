@@ -34,8 +34,8 @@ def record(request: Request, lab: Lab, verdict: Verdict) -> dict[str, Any]:
         "seconds": asdict(outcome.seconds) | {"total": outcome.seconds.total},
         "sample_passes": outcome.sample_passes,
         "root": {"before": outcome.root_before, "after": outcome.root_after},
-        "accuracy": {"before": _shares(request.before, "groups"), "after": _shares(request.after, "groups")},
-        "per_class": {"before": _shares(request.before, "classes"), "after": _shares(request.after, "classes")},
+        "accuracy": {"before": request.before.accuracies(), "after": request.after.accuracies()},
+        "per_class": {"before": _by_class(request.before), "after": _by_class(request.after)},
         "untouched_clusters": {"same": request.untouched[0], "of": request.untouched[1]},
         "full": _full(request, verdict),
         "proof": {"verdict": verdict.kind, "words": f"{verdict.title}. {verdict.info}", "problems": list(verdict.problems)},
@@ -72,9 +72,9 @@ def as_csv(requests: Sequence[Request], lab: Lab, verdict_of: VerdictOf) -> str:
 
 
 def _figures(request: Request) -> Iterator[Row]:
-    before, after = _shares(request.before, "groups"), _shares(request.after, "groups")
-    yield from ((f"accuracy {group}", before[group], after[group], "share") for group in before if group in after)
-    before, after = _shares(request.before, "classes"), _shares(request.after, "classes")
+    before, after = request.before.accuracies(), request.after.accuracies()
+    yield from ((f"accuracy {group}", before[group], after[group], "share") for group in before)
+    before, after = _by_class(request.before), _by_class(request.after)
     yield from ((f"accuracy test class {name}", before[name], after[name], "share") for name in before if name in after)
     yield ("images forgotten", "", len(request.rows), "images")
     yield ("request", "", request.outcome.seconds.total, "s")
@@ -96,10 +96,9 @@ def _circumstances(request: Request, lab: Lab, verdict: Verdict) -> Iterator[Row
     yield from ((f"hardware {name}", "", value, "") for name, value in lab.engine.facts().items())
 
 
-def _shares(report: EvaluationReport, of: str) -> dict[str, float | None]:
-    """Return the accuracies that were measured, of the three groups of images or of the test images' classes."""
-    scores = report.per_class if of == "classes" else {name: getattr(report, name) for name in ("test", "retained", "forgotten")}
-    return {name: score.accuracy for name, score in scores.items() if score is not None and (score.n or of == "groups")}
+def _by_class(report: EvaluationReport) -> dict[str, float | None]:
+    """Return the accuracy on the test images of each class that has some."""
+    return {name: score.accuracy for name, score in report.per_class.items() if score.n}
 
 
 def _full(request: Request, verdict: Verdict) -> dict[str, Any] | None:

@@ -108,7 +108,7 @@ def test_bench_forget_reports_medians(run):
 
 
 def test_bench_accuracy_lists_the_methods(run):
-    rows = run("bench", "accuracy")[1]["rows"]
+    rows = run("bench", "accuracy", "--seeds", "2")[1]["rows"]
     assert [r["method"] for r in rows] == [
         "LMEraser",
         "closed form only",
@@ -122,7 +122,15 @@ def test_bench_accuracy_lists_the_methods(run):
     closed = rows[1]
     assert (closed["above_closed_form"], closed["margin"]) == (0, 0)
     assert all(r["above_closed_form"] == pytest.approx(r["test"] - closed["test"]) for r in rows)
-    assert rows[0]["test"] == run("fit")[1]["accuracy"]["test"]
+    assert rows[0]["by_seed"][0] == run("fit")[1]["accuracy"]["test"]
+    assert {r["method"]: len(r["by_seed"]) for r in rows if len(r["by_seed"]) == 1} == {"closed form only": 1, "class means": 1}
+
+
+@pytest.mark.parametrize("words", [("accuracy", "--seeds", "0"), ("forget", "--requests", "0")])
+def test_bench_refuses_to_measure_nothing(run, words):
+    status, _, err = run("bench", *words)
+    assert status == 2
+    assert f"{words[1]} is" in err
 
 
 def test_audit_attacks_the_request_and_copies_broken_on_purpose(run):

@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -21,6 +21,12 @@ def test_same_key_same_bytes_other_key_other_bytes(backbone, samples):
     one, two = (train_cluster(job(backbone, samples)) for _ in range(2))
     assert one.digest == two.digest
     assert train_cluster(job(backbone, samples, key="f" * 64)).digest != one.digest
+
+
+def test_another_seed_gives_other_keys_and_the_first_is_part_of_none(backbone):
+    recipes = {recipe_digest(backbone, PromptConfig(), TrainConfig(seed=seed), 10) for seed in (0, 0, 1, 2)}
+    assert len(recipes) == 3
+    assert TrainConfig().recipe() == {name: value for name, value in asdict(TrainConfig()).items() if name != "seed"}
 
 
 def test_thread_count_of_the_caller_does_not_matter(backbone, samples):
