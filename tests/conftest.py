@@ -27,6 +27,7 @@ def need(condition: bool, reason: str) -> None:
         (pytest.fail if os.environ.get("LMERASER_REQUIRE_ALL") == "1" else pytest.skip)(reason)
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     """Leave out what takes many minutes unless -m long asks for it; keep the browser tests, and those of each file, in one process.
 
