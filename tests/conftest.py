@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from core.backbone.model import BackboneSpec, load_backbone
 from core.backbone.vit_config import ViTConfig
@@ -27,18 +28,27 @@ def need(condition: bool, reason: str) -> None:
         (pytest.fail if os.environ.get("LMERASER_REQUIRE_ALL") == "1" else pytest.skip)(reason)
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(config, items):
-    """Leave out what takes many minutes unless -m long asks for it; keep the browser tests, and those of each file, in one process.
+class WholeFiles(LoadScopeScheduling):
+    """Gives a process the tests of whole files, and all browser tests to one process, which starts the apps that they share."""
 
-    Files that take longest come first: browser tests, most of whose time is waiting for the app's process, then those with slow tests.
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        return "browser" if path.startswith("tests/browser/") else path
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return WholeFiles(config, log)
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what takes many minutes unless -m long asks for it, and put the files that take longest first.
+
+    They are the browser tests, most of whose time is waiting for the app's process, then those with slow tests.
     """
     if "long" not in config.option.markexpr.split():
         left_out = [item for item in items if item.get_closest_marker("long")]
         items[:] = [item for item in items if not item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=left_out)
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("browser" if item.get_closest_marker("browser") else str(item.path)))
     slow, browser = ({item.path for item in items if item.get_closest_marker(name)} for name in ("slow", "browser"))
     items.sort(key=lambda item: (item.path not in browser, item.path not in slow))
 

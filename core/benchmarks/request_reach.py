@@ -6,12 +6,10 @@ Only sizes are counted; nothing is trained or changed. Random shards stand for c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from core.data.samples import Samples
 from core.lmeraser.eraser import LMEraser
 from core.lmeraser.partition import random_partition
 from core.lmeraser.records import ForgetPlan, Partition
@@ -46,7 +44,7 @@ def reaches(eraser: LMEraser, plan: ForgetPlan) -> Reaches:
     """Return what a plan would retrain, together with its alternatives."""
     samples, own = eraser.samples_, eraser.partition_
     rows = samples.rows(plan.ids)
-    shards = random_shards(samples, own.clusters)
+    shards = random_partition(samples.digests, own.clusters)
     spread = one_from_each(own, len(rows))
     grown = {"adaptive": _grown(own, rows), "random": _grown(shards, rows), "spread": _grown(own, spread)}
     return Reaches(len(rows), planned(eraser, plan), _fixed(eraser, shards, rows), _fixed(eraser, own, spread), grown)
@@ -58,11 +56,6 @@ def planned(eraser: LMEraser, plan: ForgetPlan) -> Reach:
     retrain = set(plan.retrain)
     todo = sizes[[c for c, key in enumerate(plan.keys) if key in retrain]]
     return Reach(plan.clusters_before, plan.touched, plan.samples_to_retrain, len(plan.retained), eraser.expected_seconds(todo))
-
-
-def random_shards(samples: Samples, clusters: int) -> Partition:
-    """Return the samples' partition into so many random shards."""
-    return random_partition(samples.digests, clusters)
 
 
 def one_from_each(partition: Partition, count: int) -> np.ndarray:
@@ -96,8 +89,5 @@ def _grown(partition: Partition, rows: np.ndarray) -> tuple[int, ...]:
 def origins(partition: Partition, plan: ForgetPlan) -> dict[str, int | None]:
     """Return, for each cluster that a plan retrains, the cluster of the model before that most of its samples come from."""
     before, retrain = partition.assignment[plan.retained], set(plan.retrain)
-    return {key: _most(before[plan.partition.members(c)].tolist()) for c, key in enumerate(plan.keys) if key in retrain}
-
-
-def _most(clusters: Sequence[int]) -> int | None:
-    return Counter(clusters).most_common(1)[0][0] if clusters else None
+    held = {key: Counter(before[plan.partition.members(c)].tolist()) for c, key in enumerate(plan.keys) if key in retrain}
+    return {key: clusters.most_common(1)[0][0] if clusters else None for key, clusters in held.items()}

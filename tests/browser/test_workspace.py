@@ -54,8 +54,7 @@ def test_a_workspace_survives_reload_and_restart_and_remembers_what_was_forgotte
         mine.wait_for_function(PRESS_WHEN_ENABLED, arg="#lm-forget", timeout=WORK_MS)
         mine.wait_for_selector(".map[data-working]", timeout=WORK_MS)
         mine.goto(url)  # at once: a reload does not withdraw the request under way
-        mine.wait_for_selector(".lm-result", state="attached", timeout=WORK_MS)
-        assert "8 images forgotten" in mine.locator("#lm-result").inner_text()
+        mine.locator("#lm-result", has_text="8 images forgotten").wait_for(timeout=WORK_MS)
     with running(tmp_path, *command) as (url, _):
         page = opened(browser, f"{url}?{link}")  # its numbers belong to no other images
         page.get_by_text(texts.forgotten_numbers(8)).wait_for(timeout=WORK_MS)

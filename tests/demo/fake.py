@@ -13,6 +13,7 @@ import numpy as np
 from core.benchmarks import request_reach as reach
 from core.benchmarks.compare_methods import MethodProgress
 from core.benchmarks.equivalence import AttackResult
+from core.benchmarks.metrics import EvaluationReport, Score
 from core.data.samples import Samples
 from core.errors import CancelledError
 from core.lmeraser.records import ForgetPlan, Outcome, Partition, Seconds
@@ -24,21 +25,6 @@ from demo.selection.numbering import of_samples
 from demo.session.protocol import ClusterFacts
 
 CLUSTERS = 6
-
-
-@dataclass(frozen=True)
-class FakeScore:
-    accuracy: float
-    n: int
-
-
-@dataclass(frozen=True)
-class FakeReport:
-    test: FakeScore
-    retained: FakeScore
-    forgotten: FakeScore | None
-    per_class: dict
-    seconds: float = 0.0
 
 
 def fake_samples(n: int = 60) -> Samples:
@@ -134,9 +120,9 @@ class FakeModel:
         return tuple(i for i in self.samples.ids if i not in set(ids))[:count]
 
     def evaluate(self, forgotten):
-        score = FakeScore(0.9, 30)
+        score = Score(0.9, 30)
         per_class = dict.fromkeys(self.samples.classes, score)
-        return FakeReport(score, FakeScore(0.95, len(self.samples)), FakeScore(0.5, len(forgotten)) if forgotten else None, per_class)
+        return EvaluationReport(score, Score(0.95, len(self.samples)), Score(0.5, len(forgotten)) if forgotten else None, per_class, 0.0)
 
     def correct(self):
         return np.arange(len(self.samples)) % 7 > 0

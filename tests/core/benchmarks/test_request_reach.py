@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from core.benchmarks.request_reach import one_from_each, origins, random_shards, reaches
+from core.benchmarks.request_reach import one_from_each, origins, reaches
 from core.lmeraser.eraser import LMEraser
+from core.lmeraser.partition import random_partition
 from tests.conftest import tiny_config
 
 
@@ -46,7 +47,7 @@ def test_growth_counts_clusters_and_ends_at_those_that_hold_the_images(eraser, s
     plan = eraser.plan(samples.ids[:20])
     grown = reaches(eraser, plan).grown
     assert grown["adaptive"][-1] == len(np.unique(eraser.partition_.assignment[:20]))
-    assert grown["random"][-1] == len(np.unique(random_shards(samples, eraser.partition_.clusters).assignment[:20]))
+    assert grown["random"][-1] == len(np.unique(random_partition(samples.digests, eraser.partition_.clusters).assignment[:20]))
     assert grown["spread"][:8] == tuple(range(1, 9))
 
 
