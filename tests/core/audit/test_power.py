@@ -51,16 +51,16 @@ def memorizing(samples: Samples, **serve) -> LMEraser:
 
 
 def verdict(eraser: LMEraser, ids, held_out: Samples) -> str:
-    return audit.audit(eraser, ids, held_out, AuditSettings(shadows=4, controls=3))["verdict"]
+    return audit.audit(eraser, ids, held_out, AuditSettings(shadows=4, controls=3, breaks=()))["verdict"]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["head not subtracted", "all touched clusters stale"])
+@pytest.mark.parametrize("name", ["", "head not subtracted", "all touched clusters stale"])
 def test_broken_code_is_noticed_where_samples_are_memorized(noisy, broken_code, name):
     eraser, ids = memorizing(noisy[0]), noisy[0].ids[:60]
-    assert verdict(eraser, ids, noisy[1]) != DISTINGUISHABLE
-    broken_code(name)
-    assert verdict(eraser, ids, noisy[1]) == DISTINGUISHABLE
+    if name:
+        broken_code(name)
+    assert (verdict(eraser, ids, noisy[1]) == DISTINGUISHABLE) == bool(name)
 
 
 @pytest.mark.slow
