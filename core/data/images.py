@@ -1,4 +1,4 @@
-"""Reads untrusted images, archives and folders into memory under limits. Every upload passes through here.
+"""Reads images, archives and folders from outside into memory under limits: every data set of one's own passes through here.
 
 Nothing is written to disk, and whatever cannot be used raises DataError.
 """
@@ -91,11 +91,6 @@ def _flat_rgb(image: Image.Image) -> Image.Image:
         return image.convert("RGB")
     rgba = image.convert("RGBA")
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
-
-
-def read_image(path: Path | str, limits: InputLimits = InputLimits()) -> np.ndarray:
-    """Return an image file as (h, w, 3) uint8; raises DataError as `decode_image` does."""
-    return decode_image(read_bytes(Path(path), limits.image_bytes), Path(path).name, limits)
 
 
 def read_bytes(path: Path, limit: int) -> bytes:

@@ -195,7 +195,10 @@ class LMEraser(FittedModel):
         return other
 
     def full_retraining(self, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> tuple[LMEraser, Outcome]:
-        """Fit the same configuration from scratch on the model's samples, with an empty store; return the new model and what it took."""
+        """Fit the same configuration from scratch on the model's samples, with an empty store; return the new model and what it took.
+
+        This measures. The proof does not trust the model's own samples: `core.workspace.clean_room` starts from the data before.
+        """
         fresh = LMEraser(self.config, self._backbone, MemoryStore(), self._executor)
         fresh.fit(self._fitted().samples, progress=progress, cancel=cancel)
         self._full = fresh.outcome_

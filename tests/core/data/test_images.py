@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data.images import InputLimits, check_name, decode_image, read_folder, read_image, read_zip, stack_images
+from core.data.images import InputLimits, check_name, decode_image, read_bytes, read_folder, read_zip, stack_images
 from core.errors import DataError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8)
@@ -94,13 +94,16 @@ def test_a_decompression_bomb_is_refused_by_its_header():
         decode_image(bytes(data))
 
 
-def test_read_image_and_what_is_no_file(tmp_path):
+def test_only_regular_files_of_at_most_so_many_bytes_are_read(tmp_path):
     (tmp_path / "a.png").write_bytes(encoded())
     (tmp_path / "b.png").symlink_to(tmp_path / "a.png")
-    assert np.array_equal(read_image(tmp_path / "a.png"), PIXELS)
+    size = len(encoded())
+    assert read_bytes(tmp_path / "a.png", size) == encoded()
+    with pytest.raises(DataError, match="in bytes"):
+        read_bytes(tmp_path / "a.png", size - 1)
     for name in ("b.png", "absent.png", "", "nul\0.png"):
         with pytest.raises(DataError):
-            read_image(tmp_path / name)
+            read_bytes(tmp_path / name, size)
 
 
 def test_stack_keeps_one_common_size():
