@@ -18,12 +18,12 @@ from core.config import PartitionConfig, preset
 from core.data.datasets import load_dataset
 from core.lmeraser.cluster_training import train_cluster
 from core.lmeraser.eraser import LMEraser
-from core.lmeraser.fixed_point import unit
 from core.lmeraser.global_head import GlobalHead, expand
 from core.lmeraser.nearest_prototypes import squared_distances
 from core.lmeraser.partition import make_partition
 from core.lmeraser.prompts import trunk_block
 from core.runtime.determinism import default_device, environment
+from core.runtime.fixed_point import unit
 
 PERMUTATIONS, REMOVALS = 20, 20
 STEPS = 8  # of a cluster's training: the optimizer's state takes part in every one

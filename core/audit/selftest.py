@@ -1,7 +1,7 @@
 """`python -m core selftest`: does exactness hold on this machine? It repeats a few seconds of the model's own work and compares.
 
 The proof needs numbers that do not depend on an image's place in a batch, on the images beside it, or on the process. Sums and distances
-are exact by construction (`core.lmeraser.fixed_point`). What PyTorch computes is tested here, at the model's real shape and with the
+are exact by construction (`core.runtime.fixed_point`). What PyTorch computes is tested here, at the model's real shape and with the
 kernels that this processor, these libraries and these environment variables select. Where a check fails, models are not exact.
 """
 

@@ -33,9 +33,9 @@ from PIL import Image
 
 from core.data.samples import Samples
 from core.lmeraser.eraser import LMEraser
-from core.lmeraser.fixed_point import unit
 from core.lmeraser.global_head import class_sums
 from core.lmeraser.records import ClusterState, ForgetPlan
+from core.runtime.fixed_point import unit
 
 VARIED = 5  # fewest different byte values in a signature
 COMPARED = 64  # retained samples whose activations and float pixels are compared

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.data.samples import Samples
-from core.lmeraser.fixed_point import LIMIT, SCALE, feature_steps
 from core.lmeraser.records import tensors_digest
 from core.runtime.determinism import reproducible
+from core.runtime.fixed_point import LIMIT, SCALE, feature_steps
 
 RANDOM_FEATURES = 512
 MATRIX = 1 << 12  # steps in 1 of the random matrix

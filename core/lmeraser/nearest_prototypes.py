@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from core.lmeraser.fixed_point import UNIT, unit, unit_steps
+from core.runtime.fixed_point import UNIT, unit, unit_steps
 
 ROWS = 4096  # measured at a time, to bound memory
 SURE = 4e-5  # of squared distance: over ten times what rounding makes of one between unit vectors (tests/test_ranking.py measures it)
@@ -28,7 +28,7 @@ def with_lengths(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def squared_distances(features: np.ndarray, prototypes: np.ndarray) -> np.ndarray:
     """Return squared Euclidean distances (n, p) float64 of features scaled to unit length to prototypes (p, d).
 
-    Exact: both count in whole steps (`core.lmeraser.fixed_point`), so that no distance depends on its place or on the others.
+    Exact: both count in whole steps (`core.runtime.fixed_point`), so that no distance depends on its place or on the others.
     """
     result = np.empty((len(features), len(prototypes)))
     p = np.rint(prototypes.astype(np.float64) * UNIT)

@@ -16,9 +16,9 @@ from scipy.spatial.distance import pdist
 
 from core.config import PartitionConfig
 from core.errors import InputError
-from core.lmeraser.fixed_point import UNIT, unit
 from core.lmeraser.nearest_prototypes import Ranking
 from core.lmeraser.records import Partition
+from core.runtime.fixed_point import UNIT, unit
 
 METHODS = ("hierarchical", "public", "random")
 

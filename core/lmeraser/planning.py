@@ -17,11 +17,11 @@ from core.config import EraserConfig
 from core.data.samples import Samples
 from core.lmeraser.cluster_training import cluster_key, recipe_digest
 from core.lmeraser.fitted_model import Model
-from core.lmeraser.fixed_point import unit
 from core.lmeraser.nearest_prototypes import with_lengths
 from core.lmeraser.partition import Previous, anchor_distances, make_partition
 from core.lmeraser.records import ForgetPlan, Partition
 from core.lmeraser.time_estimate import Timings
+from core.runtime.fixed_point import unit
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,11 +17,11 @@ from core.backbone.feature_cache import Inputs
 from core.backbone.model import Backbone
 from core.config import EraserConfig
 from core.lmeraser.cluster_training import head_input
-from core.lmeraser.fixed_point import SCALE
 from core.lmeraser.global_head import Solved, expand
 from core.lmeraser.nearest_prototypes import squared_distances
 from core.lmeraser.records import ClusterState, Partition
 from core.runtime.determinism import reproducible
+from core.runtime.fixed_point import SCALE
 
 SERVED = 32  # images in every product of a cluster's head
 

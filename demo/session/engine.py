@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.audit.selftest_cache import kept_selftest
 from core.config import preset as configured
 from core.data.datasets import Dataset
 from core.data.samples import Samples
@@ -24,7 +25,6 @@ from core.runtime.executors import LocalExecutor
 from core.runtime.progress import ProgressCallback
 from demo.selection.numbering import of_samples
 from demo.session.protocol import ClusterFacts
-from demo.session.selftests import kept_selftest
 
 if TYPE_CHECKING:
     from core.audit.selftest import SelfTest

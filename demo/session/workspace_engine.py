@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.audit.selftest_cache import kept_selftest
 from core.data.datasets import Dataset, load_dataset
 from core.data.samples import Samples
 from core.errors import DataError, InputError, RepairNeeded
@@ -23,7 +24,6 @@ from core.runtime.progress import Progress, ProgressCallback
 from demo import texts
 from demo.selection.numbering import of_workspace, spread
 from demo.session.engine import PACKAGES, CoreModel, end_workers, machine, start_workers
-from demo.session.selftests import kept_selftest
 
 if TYPE_CHECKING:
     from core.audit.selftest import SelfTest

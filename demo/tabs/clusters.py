@@ -8,12 +8,12 @@ from markupsafe import Markup
 
 from core.errors import InputError
 from demo import texts
-from demo.session.pictures import portrait
 from demo.session.protocol import ClusterFacts, Model
 from demo.session.requests import Portrait
 from demo.session.visitor import Visitor
 from demo.tabs.common import Context, Parts, Updates, html, plot
 from demo.view import charts, markup, markup_methods
+from demo.view.pictures import portrait
 
 TABLE_MOST = 200
 

@@ -13,10 +13,10 @@ from demo import texts
 from demo.map import Marks, Paint, Scatter, Scheme
 from demo.session.carrying_out import complete_probabilities, update_correct
 from demo.session.jobs import Finished, QueueFullError
-from demo.session.pictures import data_uri
 from demo.session.visitor import Visitor
 from demo.tabs.common import Context, Parts, Updates
 from demo.tabs.result import show_probabilities
+from demo.view.pictures import data_uri
 
 
 class MapPanel:

@@ -14,11 +14,11 @@ from demo import texts
 from demo.session.carrying_out import carry_out, plan_figures
 from demo.session.jobs import Job, Waiting
 from demo.session.requests import Request
+from demo.session.suggestions import offered
 from demo.session.visitor import Visitor
 from demo.session.work import Work, carry, progress_of
 from demo.tabs.common import Context, Parts, Show, Updates, html, off
 from demo.tabs.map_panel import MapPanel
-from demo.tabs.suggestions import offered
 from demo.view import markup, toolbar
 
 # what a new selection changes: few components, so that the preview comes quickly

@@ -1,6 +1,6 @@
 """More ways to select than drawing on the map: by likeness, by group, at random, from a file; and the selection as link and file.
 
-`suggestions` computes what could be added, `view.toolbar` writes the HTML.
+`demo.session.suggestions` computes what could be added, `view.toolbar` writes the HTML.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from core.errors import InputError
 from demo import texts
 from demo.selection import permalink, selection_file
 from demo.selection.numbers import parse_numbers, ranges
+from demo.session.suggestions import addable
 from demo.session.visitor import Visitor
 from demo.tabs.common import Parts, Updates, html
 from demo.tabs.request_panel import RequestPanel
-from demo.tabs.suggestions import addable
 from demo.view import toolbar
 
 

@@ -14,7 +14,6 @@ from demo.texts.methods import *
 from demo.texts.proof import *
 from demo.texts.reports import *
 from demo.texts.request import *
-from demo.texts.residue import *
 from demo.texts.result import *
 from demo.texts.selection import *
 from demo.texts.status import *

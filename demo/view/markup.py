@@ -14,8 +14,8 @@ import numpy as np
 from markupsafe import Markup
 
 from demo import texts
-from demo.session.pictures import data_uri
 from demo.session.verdict import Verdict
+from demo.view.pictures import data_uri
 from demo.view.render import render
 
 TRAY_MOST = 60  # thumbnails shown at once

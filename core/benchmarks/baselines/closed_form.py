@@ -17,10 +17,10 @@ from core.benchmarks.baselines.method import Cost, Method, Questions
 from core.benchmarks.flops import derivation_flops
 from core.data.samples import Samples
 from core.lmeraser.fitted_model import checked_ids
-from core.lmeraser.fixed_point import SCALE
 from core.lmeraser.global_head import GlobalHead, expand
 from core.lmeraser.records import Seconds
 from core.runtime.executors import Executor, InlineExecutor
+from core.runtime.fixed_point import SCALE
 
 
 class ClosedForm(Method):

@@ -1,11 +1,9 @@
-import base64
 import gzip
 import io
 import os
 import sqlite3
 import sys
 import tempfile
-import zipfile
 from dataclasses import replace
 from types import ModuleType, SimpleNamespace
 
@@ -27,6 +25,7 @@ from core.lmeraser.eraser import LMEraser
 from core.runtime.executors import LocalExecutor
 from core.workspace.workspace import Workspace
 from tests.conftest import TINY, tiny_config
+from tests.core.audit.encodings import data_uri, npy, parquet, png, safetensors, zipped
 
 IDS = slice(3, 6)  # the samples that every test forgets
 
@@ -63,44 +62,6 @@ def gone(samples):
 
 def kinds(report) -> set[str]:
     return {f.kind for f in report.found}
-
-
-def png(image: np.ndarray, scale: int = 1, **options) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image.repeat(scale, 0).repeat(scale, 1)).save(buffer, "PNG", **options)
-    return buffer.getvalue()
-
-
-def npy(array: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    return buffer.getvalue()
-
-
-def safetensors(array: np.ndarray) -> bytes:
-    from safetensors.numpy import save
-
-    return save({"x": np.ascontiguousarray(array)})
-
-
-def zipped(data: bytes, name: str = "x.bin") -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(name, data)
-    return buffer.getvalue()
-
-
-def parquet(**columns) -> bytes:
-    import pyarrow
-    from pyarrow import parquet
-
-    buffer = io.BytesIO()
-    parquet.write_table(pyarrow.table(columns), buffer, compression="zstd", use_dictionary=True)
-    return buffer.getvalue()
-
-
-def data_uri(image: np.ndarray) -> bytes:
-    return b'<img src="data:image/png;base64,' + base64.b64encode(png(image)) + b'" alt="">'
 
 
 def derived(eraser, gone) -> tuple[np.ndarray, np.ndarray]:

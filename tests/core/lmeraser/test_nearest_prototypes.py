@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from core.lmeraser.fixed_point import UNIT
 from core.lmeraser.nearest_prototypes import FAR, SURE, Ranking, _roughly_nearest, squared_distances, with_lengths
+from core.runtime.fixed_point import UNIT
 
 
 @pytest.fixture

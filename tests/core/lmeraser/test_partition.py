@@ -6,9 +6,9 @@ import pytest
 
 from core.config import PartitionConfig
 from core.errors import InputError
-from core.lmeraser.fixed_point import unit
 from core.lmeraser.nearest_prototypes import squared_distances, with_lengths
 from core.lmeraser.partition import Previous, anchor_distances, anchor_rows, anchor_share, cluster_count, make_partition, without
+from core.runtime.fixed_point import unit
 
 
 @pytest.fixture

@@ -9,12 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from core import config as presets
-from core.backbone.model import load_backbone
-from core.data.datasets import load_dataset
 from core.errors import DataError, InputError, RepairNeeded, StalePlanError, StoreError
 from core.lmeraser.eraser import LMEraser
-from core.runtime.executors import InlineExecutor
 from core.workspace.verify import verify_workspace
 from demo import texts
 from demo.api import Api
@@ -22,44 +18,9 @@ from demo.launch import open_workspace
 from demo.selection.numbers import ranges
 from demo.session.jobs import Jobs
 from demo.tabs.page import Page
-from tests.conftest import TINY, tiny_config
+from tests.conftest import tiny_config
 from tests.core.workspace.old_workspace import make_old
-from tests.demo.fake import FakeSelfTest
 from tests.demo.tabs.test_ledger import everything, forget, merged
-
-
-class Inline(InlineExecutor):
-    def warm_up(self, *modules):
-        pass
-
-
-@pytest.fixture
-def few(monkeypatch):
-    data = load_dataset("digits", limit=60)
-    monkeypatch.setitem(presets.PRESETS, "fast", tiny_config())
-    monkeypatch.setattr("core.backbone.model.load_backbone", lambda name, device=None: load_backbone(TINY))
-    monkeypatch.setattr("core.runtime.executors.LocalExecutor", Inline)
-    monkeypatch.setattr("demo.session.workspace_engine.kept_selftest", lambda folder: FakeSelfTest())
-    monkeypatch.setattr("demo.session.workspace_engine.load_dataset", lambda name, data_dir=None: load_dataset(name, limit=60))
-    return data.train
-
-
-@pytest.fixture
-def opened(few, tmp_path):
-    """Open the page's lab on one folder, as often as asked; only one at a time has it."""
-    labs = []
-
-    def opening(dataset=None, preset=None, repair=False):
-        while labs:
-            labs.pop().close()
-        labs.append(open_workspace(str(tmp_path / "w"), [dataset] if dataset else (), [preset] if preset else (), repair=repair))
-        labs[0].start().join()
-        assert labs[0].fit.state == "ready", labs[0].fit.error
-        return labs[0], Page(labs[0], Jobs())
-
-    yield opening
-    for lab in labs:
-        lab.close()
 
 
 def test_what_was_forgotten_stays_forgotten_after_a_restart(opened, few, backbone):
@@ -218,14 +179,6 @@ def visit(lab, site, **query):
     """Open a page with an address; return its visitor and everything that it shows."""
     updates = merged(site.arrive(SimpleNamespace(session_hash="p", query_params=query)))
     return lab.find(updates["visitor"]), updates
-
-
-@pytest.fixture
-def said(monkeypatch):
-    words = []
-    monkeypatch.setattr("gradio.Warning", words.append)
-    monkeypatch.setattr("gradio.Info", words.append)
-    return words
 
 
 def test_a_number_is_the_same_picture_for_good(opened, few):

@@ -9,8 +9,8 @@ from PIL import Image
 
 from core.errors import InputError
 from demo import texts
-from demo.session.pictures import portrait
 from demo.tabs.result import show_probabilities
+from demo.view.pictures import portrait
 from tests.demo.tabs.test_methods import forgotten
 
 

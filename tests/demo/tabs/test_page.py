@@ -13,12 +13,10 @@ import pytest
 
 from core.errors import InputError, NotFittedError
 from demo import texts
-from demo.api import Api
 from demo.build import _wired, build_demo
 from demo.selection.numbers import parse_numbers, ranges
 from demo.session.jobs import Job, Jobs
 from demo.session.lab import Lab
-from demo.session.limits import TooOftenError
 from demo.tabs.page import Page
 from tests.demo.fake import FakeEngine, fake_samples
 
@@ -263,26 +261,6 @@ def test_a_page_that_was_closed_is_forgotten_unless_it_comes_back(lab, site, mon
     assert not back.closed
 
 
-def test_the_api_plans_forgets_and_tells_the_result(lab, site):
-    api = Api(site)
-    session = api.open()["session"]
-    assert api.images(session, first=58) == [{"row": 58, "class": "b", "cluster": 4}, {"row": 59, "class": "a", "cluster": 5}]
-    assert api.plan(session, [1, 7])["clusters_touched"] == 1
-    result = asyncio.run(api.forget(session, [1, 7]))
-    assert result == api.result(session)[0]
-    assert result["root"]["before"] != result["root"]["after"]
-    assert {r["row"] for r in api.images(session)}.isdisjoint({1, 7})
-    for call, words in (
-        (lambda: api.plan(session, [60]), texts.BAD_ROW.format(60, 59)),
-        (lambda: api.plan(session, [7, 8]), "1 of these rows are already forgotten: 7"),
-        (lambda: api.plan("guess", [1]), "Open one with /open"),
-        (lambda: api.images(session, first=-5), "at least 0"),
-        (lambda: api.open("nope", "x"), "“nope · x” is not available. Available: fake · fast"),
-    ):
-        with pytest.raises(InputError, match=words):
-            call()
-
-
 def test_a_selection_as_text_reads_back_the_same():
     rows = [3, 17, 200, 201, 202]
     assert ranges(rows) == "3,17,200-202"
@@ -298,17 +276,6 @@ def test_gradio_cannot_copy_the_lab_by_way_of_a_component(lab):
         copy.deepcopy(asyncio.run(config()))
     finally:
         del lab.__class__.__deepcopy__
-
-
-def test_the_api_refuses_more_rows_than_there_are_and_calls_without_end(lab, site):
-    api = Api(site)
-    session = api.open()["session"]
-    with pytest.raises(InputError, match="61 rows were given"):
-        api.plan(session, [1] * 61)
-    lab.find(session).calls.most = 2
-    api.result(session)
-    with pytest.raises(TooOftenError, match="Try again"):
-        api.result(session)
 
 
 def test_results_hold_seed_versions_hardware_and_all_requests(lab, site):

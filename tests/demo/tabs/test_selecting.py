@@ -19,8 +19,8 @@ from demo.selection.numbering import Numbering, of_samples
 from demo.session.available import Offers
 from demo.session.jobs import Jobs
 from demo.session.lab import Lab
+from demo.session.suggestions import MOST_LIKENED
 from demo.tabs.page import Page
-from demo.tabs.suggestions import MOST_LIKENED
 from tests.demo.fake import FakeEngine, fake_samples
 from tests.demo.tabs.test_page import last
 

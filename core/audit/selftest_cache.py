@@ -1,4 +1,4 @@
-"""This machine's self-test (`core.audit.selftest`), run once per environment and kept in the cache folder. Imports PyTorch when called."""
+"""The self-test of this machine (`core.audit.selftest`), run once per environment and kept in a cache folder. Loads PyTorch when called."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from core.audit.selftest import Check, SelfTest
-from demo.session.selftests import kept_selftest
+from core.audit.selftest_cache import kept_selftest
 
 
 @pytest.fixture
