@@ -29,7 +29,10 @@ def need(condition: bool, reason: str) -> None:
 
 
 class WholeFiles(LoadScopeScheduling):
-    """Gives a process the tests of whole files, and all browser tests to one process, which starts the apps that they share."""
+    """Gives a process the tests of whole files, and all browser tests to one process, which starts the apps that they share.
+
+    xdist's own groups are void with pytest 9.2, which no longer lets it add them to a test's name.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         path = nodeid.partition("::")[0]

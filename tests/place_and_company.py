@@ -56,8 +56,9 @@ class Place:
     def derived(self) -> None:
         """Images in other places of a chunk and beside others, over the edge of a chunk, and each of a few images alone."""
         some = CHUNK + CHUNK // 2
-        others = [self.rng.permutation(some)[:CHUNK] for _ in range(PERMUTATIONS)]
-        for order in (*others, *self.orders(some, 4)):
+        permuted = [self.rng.permutation(some)[:CHUNK] for _ in range(PERMUTATIONS)]
+        removed = [np.delete(np.arange(some), self.rng.integers(CHUNK)) for _ in range(PERMUTATIONS // 4)]
+        for order in (*permuted, *removed):
             features, trunks = self.backbone.derive(self.data.images[order], self.block)
             self.count("features", differing(self.features[order], features))
             self.count("activations", differing(self.trunks[order], trunks))

@@ -93,18 +93,27 @@ def bench_accuracy(data: Dataset, eraser: LMEraser, seeds: int = 1, progress: Pr
     eraser.prepare_public(data.test)  # once for all models
     hits: dict[str, list[np.ndarray]] = defaultdict(list)
     for seed in range(seeds):
-        config = eraser.config_
-        model = eraser
-        if seed:
-            config = replace(config, train=replace(config.train, seed=config.train.seed + seed))
-            model = eraser.reconfigured(config).fit(data.train, progress=progress)
-        hits["LMEraser"].append(_hits(model, data.test))
-        for name, part in _parts(config, eraser.partition_.clusters).items():
-            if seed == 0 or (part.has_prompts and part.serve.global_weight < 1):
+        model = _reseeded(eraser, seed, data, progress) if seed else eraser
+        if not seed or _draws(model.config_):
+            hits["LMEraser"].append(_hits(model, data.test))
+        for name, part in _parts(model.config_, eraser.partition_.clusters).items():
+            if not seed or _draws(part):
                 hits[name].append(_hits(model.reconfigured(part).fit(data.train, progress=progress), data.test))
     reference = hits["closed form only"][0]
     rows = [_accuracy_row(name, 1 if name == ONE_PROMPT else eraser.partition_.clusters, hit, reference) for name, hit in hits.items()]
     return {"dataset": data.name, "train": len(data.train), "test": len(data.test), "seeds": seeds, "rows": rows, "hardware": hardware()}
+
+
+def _reseeded(eraser: LMEraser, seed: int, data: Dataset, progress: ProgressCallback | None) -> LMEraser:
+    """Return a model like a fitted one, trained so many seeds further on."""
+    config = eraser.config_
+    train = replace(config.train, seed=config.train.seed + seed)
+    return eraser.reconfigured(replace(config, train=train)).fit(data.train, progress=progress)
+
+
+def _draws(config: EraserConfig) -> bool:
+    """Return whether the seed matters to a model's answers: class sums and the closed form draw nothing."""
+    return config.has_prompts and config.serve.global_weight < 1
 
 
 def _parts(config: EraserConfig, clusters: int) -> dict[str, EraserConfig]:

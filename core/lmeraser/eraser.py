@@ -197,7 +197,7 @@ class LMEraser(FittedModel):
     def full_retraining(self, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> tuple[LMEraser, Outcome]:
         """Fit the same configuration from scratch on the model's samples, with an empty store; return the new model and what it took.
 
-        This measures. The proof does not trust the model's own samples: `core.workspace.clean_room` starts from the data before.
+        Use it to measure. A proof starts from the data before the request instead, in another process (`core.workspace.clean_room`).
         """
         fresh = LMEraser(self.config, self._backbone, MemoryStore(), self._executor)
         fresh.fit(self._fitted().samples, progress=progress, cancel=cancel)

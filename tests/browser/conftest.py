@@ -46,6 +46,7 @@ def browser():
 
 @pytest.fixture(scope="session")
 def server(cache):
+    (cache / "server").touch(exist_ok=False)  # a second process with browser tests would fit everything again
     with running(cache) as (url, _):
         yield url
 

@@ -50,8 +50,8 @@ def test_keyboard_only_and_the_other_visitor_sees_nothing_of_it(visit):
     other.wait_for_function("document.querySelectorAll('.lm-tray li').length === 1")
 
 
-def test_full_retraining_proves_the_request(visit, small_server):
-    page = visit(site=small_server)
+def test_full_retraining_proves_the_request(visit):
+    page = visit()
     choose(page, "11")
     forget(page)
     page.get_by_role("tab", name="Proof").click()

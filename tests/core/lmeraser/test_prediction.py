@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from core.config import preset
+from core.lmeraser.eraser import LMEraser
 from core.lmeraser.prediction import route
 from core.lmeraser.records import Partition
+from tests.conftest import tiny_config
 
 PROTOTYPES = np.eye(3, dtype=np.float32)
 
@@ -42,3 +44,14 @@ def test_clusters_of_one_prototype_share_its_weight():
 def test_random_shards_vote_alike():
     w = weights(1, buckets=(0, 1, 2, 5), prototypes=np.zeros((0, 0), np.float32))
     assert w.tolist() == [0.25] * 4
+
+
+def test_a_head_with_all_the_weight_answers_alone(backbone, samples, monkeypatch):
+    """As the clusters with a weight near nothing would, but no cluster is asked."""
+    config = tiny_config()
+    near, alone = (
+        LMEraser(replace(config, serve=replace(config.serve, global_weight=share)), backbone).fit(samples) for share in (1 - 1e-9, 1.0)
+    )
+    expected = near.predict_proba(samples.images[:20])
+    monkeypatch.setattr("core.lmeraser.prediction._mixed", lambda *_: pytest.fail("a cluster was asked"))
+    assert alone.predict_proba(samples.images[:20]) == pytest.approx(expected, abs=1e-6)
