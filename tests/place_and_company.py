@@ -91,9 +91,9 @@ class Place:
     def partitions(self) -> None:
         """The same set in another order is cut the same way: prototypes, and which sample belongs to which."""
         digests = self.data.digests
-        for method in ("hierarchical", "public"):
+        for method in ("hierarchical", "stable", "public"):
             config = PartitionConfig(method)
-            public = self.backbone.public_prototypes()
+            public = self.backbone.codebook if method == "stable" else self.backbone.public_prototypes()
             whole = make_partition(digests, lambda rows: self.features[rows], config, public)
             for order in [self.rng.permutation(len(digests)) for _ in range(5)]:
                 moved = make_partition(tuple(digests[r] for r in order), lambda rows, o=order: self.features[o[rows]], config, public)

@@ -6,6 +6,7 @@ them is ever trained on private data. Batches are padded to one fixed size, so a
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Callable
@@ -20,6 +21,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from core.backbone import vit
+from core.backbone.codebook import Codebook
 from core.backbone.timm_compat import import_timm
 from core.backbone.vit_config import ViTConfig
 from core.errors import BackboneError, InputError
@@ -92,6 +94,13 @@ class Backbone(nn.Module):
         else:
             return None
         return prototypes / np.linalg.norm(prototypes, axis=1, keepdims=True)
+
+    @functools.cached_property
+    def codebook(self) -> Codebook | None:
+        """The codewords of public images, and the tree over them, for the `stable` partition; None where the backbone ships none."""
+        if self.spec.random is not None:
+            return Codebook.built(np.random.default_rng(self.spec.seed).standard_normal((64, self.feature_dim)).astype(np.float32))
+        return Codebook.load(verified_asset("codebook.safetensors")) if self.spec.name == "embedded" else None
 
     def resolve_block(self, block: int) -> int:
         """Return the block index for a possibly negative one; raises InputError where tokens cannot enter."""

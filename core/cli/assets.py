@@ -1,4 +1,4 @@
-"""The commands layout and pretrain, which make what the program ships in assets/: map layouts and the embedded backbone."""
+"""The commands layout, codebook and pretrain, which make what assets/ holds: map layouts, public codewords, the embedded backbone."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from core.cli.output import ProgressBar
 
 
 def add_commands(commands: Commands) -> None:
-    """Add layout and pretrain."""
+    """Add layout, codebook and pretrain."""
     add_model_options(add_command(commands, "layout", run_layout, "compute a data set's map layout into assets/"))
+    codebook = add_command(commands, "codebook", run_codebook, "make the stable partition's public codewords into assets/")
+    codebook.add_argument("--data", type=Path, required=True, help="folder of public images with valid.parquet")
     add_pretrain_options(add_command(commands, "pretrain", run_pretrain, "train the embedded backbone on public images"))
 
 
@@ -51,6 +53,14 @@ def run_layout(args: argparse.Namespace, bar: ProgressBar) -> Result:
     data = load_data(args)
     ship_layout(data.name, data.train, load_backbone(args.backbone))
     return {"dataset": data.name, "n": len(data.train), "file": layout_name(data.name)}
+
+
+def run_codebook(args: argparse.Namespace, bar: ProgressBar) -> Result:
+    """Make the codewords of the stable partition from public images into assets/."""
+    from core.backbone.model import load_backbone
+    from core.backbone.pretrain.public_codebook import NAME, ship_codebook
+
+    return {"words": ship_codebook(args.data, load_backbone("embedded")), "file": NAME}
 
 
 def run_pretrain(args: argparse.Namespace, bar: ProgressBar) -> Result:

@@ -1,4 +1,4 @@
-"""Cuts private data into clusters: `hierarchical` (the paper's HierCluster), `public`, and `random` (SISA's shards).
+"""Cuts private data into clusters: `hierarchical` (the paper's HierCluster), `stable`, `public`, and `random` (SISA's shards).
 
 You need this to change which samples share a prompt, and how anchors are chosen. A partition is a pure function of the *set* of
 samples: their digests and frozen features. Neither the order of samples nor their labels matter.
@@ -14,13 +14,14 @@ import numpy as np
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist
 
+from core.backbone.codebook import Codebook
 from core.config import PartitionConfig
 from core.errors import InputError
 from core.lmeraser.nearest_prototypes import Ranking
 from core.lmeraser.records import Partition
 from core.runtime.fixed_point import UNIT, unit
 
-METHODS = ("hierarchical", "public", "random")
+METHODS = ("hierarchical", "stable", "public", "random")
 
 Features = Callable[[np.ndarray], np.ndarray]  # rows -> their frozen features (len(rows), d)
 
@@ -101,29 +102,50 @@ def make_partition(
     digests: tuple[str, ...],
     features: Features,
     config: PartitionConfig,
-    public: np.ndarray | None = None,
+    public: np.ndarray | Codebook | None = None,
     previous: Previous | None = None,
 ) -> Partition:
     """Partition samples by digest and feature.
 
-    `features` is called only for the rows that are needed. `public` (p, d) are the prototypes of the public method.
-    Raises InputError.
+    `features` is called only for the rows that are needed. `public` are the prototypes (p, d) of the public method or the codebook
+    of the stable one. Raises InputError.
     """
     check_partition(config)
     n = len(digests)
     if config.method == "random" or n == 0:
         return random_partition(digests, cluster_count(config, n))
-    if config.method == "public":
-        if public is None:
-            raise InputError(
-                "the public partition needs public prototypes, and this backbone ships none. Use 'embedded', or the hierarchical partition."
-            )
+    if config.method in ("public", "stable") and public is None:
+        raise InputError(
+            f"the {config.method} partition needs public prototypes, and this backbone ships none. "
+            "Use 'embedded', or the hierarchical partition."
+        )
+    if config.method == "stable" and isinstance(public, Codebook):
+        return _stable(digests, features, config, public, previous)
+    if config.method == "public" and isinstance(public, np.ndarray):
         anchors, prototypes = np.empty(0, np.int64), unit(public[: config.clusters])
     else:
         anchors = anchor_rows(digests, anchor_share(config, n))
         prototypes = _prototypes(features, anchors, config, n, previous)
     ranking = _ranked(features, n, prototypes, previous)
     return replace(_with_cap(digests, ranking.names[:, 0], prototypes, anchors, config.cap), ranking=ranking)
+
+
+def _stable(
+    digests: tuple[str, ...], features: Features, config: PartitionConfig, codebook: Codebook, previous: Previous | None
+) -> Partition:
+    """Return the partition by a codebook: each cluster is a cell of its tree, with the cell's public center as prototype.
+
+    `ranking` holds nearest codewords. They stay the same whatever else is in the set, so a new partition takes the earlier ones.
+    """
+    ranking, todo = Ranking.unknown(len(digests)), np.arange(len(digests))
+    if previous is not None and (earlier := previous.partition.ranking) is not None:
+        old, todo = np.flatnonzero(previous.rows >= 0), np.flatnonzero(previous.rows < 0)
+        ranking.put(old, earlier.take(previous.rows[old]))
+    if len(todo):
+        ranking.put(todo, Ranking.measured(features(todo), codebook.words))
+    cells, place = np.unique(codebook.cells(ranking.names, config.clusters), axis=0, return_inverse=True)
+    partition = _with_cap(digests, place, codebook.centers(cells), np.empty(0, np.int64), config.cap)
+    return replace(partition, ranking=ranking)
 
 
 def _prototypes(features: Features, anchors: np.ndarray, config: PartitionConfig, n: int, previous: Previous | None) -> np.ndarray:

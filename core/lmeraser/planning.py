@@ -57,7 +57,8 @@ class Planner:
     def clusters(self, digests: tuple[str, ...], classes: int, rows: np.ndarray, model: Model | None) -> tuple[Partition, tuple[str, ...]]:
         """Return the partition and cluster keys of samples by digest; `rows` are their rows in the current model, -1 for new ones."""
         previous = self._previous(model, rows) if model is not None and model.partition.clusters else None
-        public = self.backbone.public_prototypes() if self.config.partition.method == "public" else None
+        method = self.config.partition.method
+        public = self.backbone.public_prototypes() if method == "public" else self.backbone.codebook if method == "stable" else None
         features = lambda rows: self.derived.features(digests[r] for r in rows)  # noqa: E731
         partition = make_partition(digests, features, self.config.partition, public, previous)
         return partition, _keys(digests, self.recipe(classes), partition, model, previous)

@@ -71,6 +71,11 @@ def fonts_for(character: str) -> tuple[str, ...]:
     return tuple(path for path in paths if not missing(_font(path, 24))) or ("",)
 
 
+def font_for(character: str, size: int, rng: np.random.Generator) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return one of the fonts that have a character."""
+    return _font(str(rng.choice(fonts_for(character))), size)
+
+
 def _color(rng: np.random.Generator, low: int = 0, high: int = 255) -> tuple[int, ...]:
     grey = rng.random() < 0.3
     return tuple(int(v) for v in (np.full(3, rng.integers(low, high + 1)) if grey else rng.integers(low, high + 1, 3)))

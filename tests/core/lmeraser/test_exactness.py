@@ -13,7 +13,7 @@ from tests.conftest import tiny_config
 
 pytestmark = pytest.mark.exactness
 
-CASES = [(partition, prompt) for partition in ("hierarchical", "public", "random") for prompt in ("tokens", "padding", "none")]
+CASES = [(partition, prompt) for partition in ("hierarchical", "stable", "public", "random") for prompt in ("tokens", "padding", "none")]
 
 
 def fit(samples, config, backbone, executor=None):
@@ -63,7 +63,9 @@ def test_one_of_two_identical_images(samples, backbone, config):
         assert eraser.root_ == fit(samples, config, backbone).root_
 
 
-@pytest.mark.parametrize(("partition", "prompt"), [("hierarchical", "tokens"), ("random", "padding"), ("hierarchical", "none")])
+@pytest.mark.parametrize(
+    ("partition", "prompt"), [("hierarchical", "tokens"), ("random", "padding"), ("hierarchical", "none"), ("stable", "tokens")]
+)
 def test_ten_requests_in_two_orders_end_in_the_same_root(samples, backbone, partition, prompt):
     data = samples.take(np.arange(60))
     base = fit(data, tiny_config(partition, prompt), backbone)

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.backbone.codebook import Codebook
 from core.config import PartitionConfig
 from core.errors import InputError
 from core.lmeraser.nearest_prototypes import squared_distances, with_lengths
@@ -23,6 +24,12 @@ def run(digests, features, config, **kwargs):
     return make_partition(digests, lambda rows: features[rows], config, **kwargs)
 
 
+def public_of(method):
+    """What a backbone ships for a method: six directions, or 24 of them with a tree."""
+    words = np.concatenate([np.eye(6), -np.eye(6), np.ones((6, 6)) - 3 * np.eye(6), 3 * np.eye(6) - 1]).astype(np.float32)
+    return Codebook.built(words) if method == "stable" else words[:6]
+
+
 def earlier(partition, features, rows):
     anchors = unit(features)[partition.anchors]
     return Previous(partition, np.asarray(rows), lambda: with_lengths(features), lambda: anchor_distances(anchors))
@@ -40,10 +47,10 @@ def groups(digests, partition):
     return {frozenset(digests[r] for r in partition.members(c)) for c in range(partition.clusters)}
 
 
-@pytest.mark.parametrize("method", ["hierarchical", "public", "random"])
+@pytest.mark.parametrize("method", ["hierarchical", "stable", "public", "random"])
 def test_does_not_depend_on_the_order_of_samples(points, method):
     digests, features = points
-    public = np.eye(6, dtype=np.float32)
+    public = public_of(method)
     config = PartitionConfig(method, clusters=6)
     there = run(digests, features, config, public=public)
     back = run(digests[::-1], features[::-1], config, public=public)
@@ -146,9 +153,9 @@ def test_unchanged_anchors_are_not_clustered_again(points, monkeypatch):
 
 
 @pytest.mark.parametrize("cap", [1, 5, 20])
-@pytest.mark.parametrize("method", ["hierarchical", "public"])
+@pytest.mark.parametrize("method", ["hierarchical", "stable", "public"])
 def test_no_cluster_exceeds_the_cap(points, method, cap):
-    partition = run(*points, PartitionConfig(method, clusters=4, cap=cap), public=np.eye(6, dtype=np.float32))
+    partition = run(*points, PartitionConfig(method, clusters=4, cap=cap), public=public_of(method))
     assert np.bincount(partition.assignment).max() <= cap
 
 
@@ -181,15 +188,16 @@ def test_impossible_settings_are_refused(points, bad):
         run(*points, replace(PartitionConfig(), **bad))
 
 
-def test_public_without_prototypes_is_refused(points):
+@pytest.mark.parametrize("method", ["public", "stable"])
+def test_public_without_prototypes_is_refused(points, method):
     with pytest.raises(InputError, match="ships none"):
-        run(*points, PartitionConfig("public"))
+        run(*points, PartitionConfig(method))
 
 
-@pytest.mark.parametrize("method", ["hierarchical", "public", "random"])
+@pytest.mark.parametrize("method", ["hierarchical", "stable", "public", "random"])
 @pytest.mark.parametrize("n", [0, 1, 2])
 def test_tiny_sets(points, method, n):
     digests, features = points
-    partition = run(digests[:n], features[:n], PartitionConfig(method), public=np.eye(6, dtype=np.float32))
+    partition = run(digests[:n], features[:n], PartitionConfig(method), public=public_of(method))
     assert len(partition.assignment) == n
     assert (partition.clusters > 0) == (n > 0)
