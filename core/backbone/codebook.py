@@ -6,6 +6,7 @@ private images decide, and only those of the node itself, so a deletion changes 
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,34 +74,50 @@ class Codebook:
     def _cut(self, words: np.ndarray, limits: np.ndarray) -> np.ndarray:
         """Return the highest node above each image's codeword that holds no more of these images than its limit, or the codeword."""
         m = len(self.words)
-        counts = np.zeros(2 * m - 1, np.int64)
-        counts[:m] = np.bincount(words, minlength=m)
+        order, first, end = self._spans
+        place = np.empty(m, np.int64)
+        place[order] = np.arange(m)
+        before = np.concatenate([[0], np.cumsum(np.bincount(words, minlength=m)[order])])
+        split = before[end] - before[first] > limits
+        split[:m] = False
+        used, images = np.unique(words, return_inverse=True)
+        nodes = np.full(len(used), 2 * m - 2)
+        while (open_ := split[nodes]).any():
+            left, right = self.children[nodes[open_] - m].T
+            nodes[open_] = np.where(place[used[open_]] < end[left], left, right)
+        return nodes[images]
+
+    @functools.cached_property
+    def _spans(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the codewords in the order of the tree (m,), and for each node the first and the end (2m - 1,) of its own among them."""
+        m = len(self.words)
+        sizes, first = np.ones(2 * m - 1, np.int64), np.zeros(2 * m - 1, np.int64)
         for i, (a, b) in enumerate(self.children.tolist()):
-            counts[m + i] = counts[a] + counts[b]
-        cluster = np.arange(2 * m - 1)
+            sizes[m + i] = sizes[a] + sizes[b]
         for i in range(m - 2, -1, -1):
-            node = m + i
-            if cluster[node] != node or counts[node] <= limits[node]:
-                cluster[self.children[i]] = cluster[node]
-        return cluster[words]
+            left, right = self.children[i]
+            first[left], first[right] = first[m + i], first[m + i] + sizes[left]
+        return np.argsort(first[:m]), first, first + sizes
 
     def centers(self, nodes: np.ndarray) -> np.ndarray:
         """Return prototypes (k, d), on the grid of `unit`, of cells of two nodes (k, 2): halfway between the means of their codewords.
 
         A second node that is the root does not count.
         """
-        root = 2 * len(self.words) - 2
-        means = np.where(nodes[:, 1:] == root, 0, self._means(nodes[:, 1])) + self._means(nodes[:, 0])
+        divided = nodes[:, 1] != 2 * len(self.words) - 2
+        means = self._means(nodes[:, 0])
+        means[divided] += self._means(nodes[divided, 1])
         return unit(means)
 
     def _means(self, nodes: np.ndarray) -> np.ndarray:
         """Return the mean (k, d) of the codewords below each of some nodes, in whole steps of 2**-14."""
-        leaves = {i: [i] for i in range(len(self.words))}
-        for i, (a, b) in enumerate(self.children.tolist()):
-            leaves[len(self.words) + i] = leaves[a] + leaves[b]
-        steps = np.rint(self.words.astype(np.float64) * UNIT)
-        known = {node: np.rint(steps[leaves[node]].sum(0) / len(leaves[node])) for node in np.unique(nodes).tolist()}
-        return np.stack([known[node] for node in nodes.tolist()])
+        order, first, end = self._spans
+        distinct, places = np.unique(nodes, return_inverse=True)
+        means = np.empty((len(distinct), self.words.shape[1]))
+        for place, node in enumerate(distinct.tolist()):
+            steps = np.rint(self.words[order[first[node] : end[node]]].astype(np.float64) * UNIT)
+            means[place] = np.rint(steps.sum(0) / len(steps))
+        return means[places]
 
 
 def _limit(n: int, factor: int, clusters: int | None) -> int:
