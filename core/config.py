@@ -17,9 +17,7 @@ class PartitionConfig:
     """How private data is divided into clusters."""
 
     method: str = "hierarchical"  # hierarchical, stable, public, random
-    clusters: int | None = (
-        None  # before the cap; None: 1 per 16 to 32 samples, at most 256 (public: all prototypes; stable: about 2.5 sqrt(n))
-    )
+    clusters: int | None = None  # before the cap; None: 1 per 16 to 32 samples, at most 256 (public: all; stable: 2 to 3 times sqrt(n))
     anchor_share: float | None = None  # of the digests; None: a sixth, less in large sets (about 1,000 to 2,000 anchors), all in small ones
     cap: int | None = None  # most samples in one cluster; None: no cap
 

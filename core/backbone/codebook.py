@@ -12,12 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.cluster.hierarchy import linkage
 
 from core.runtime.fixed_point import UNIT, unit
 
-SHARE = 8  # a node is split from about sqrt(n * SHARE / 8) images on
-LEAST, SPREAD = 6, 5  # a node's own factor of that square, in eighths: LEAST to LEAST + SPREAD - 1
+FACTORS = range(6, 11)  # among n images a node is split from sqrt(n * factor / 8) images on; each node has its own factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +32,8 @@ class Codebook:
     @classmethod
     def built(cls, features: np.ndarray) -> Codebook:
         """Return the codebook of public features (m, d): their tree by Ward's method."""
+        from scipy.cluster.hierarchy import linkage  # every process that trains a cluster imports this module
+
         words = unit(features)
         merges = linkage(words.astype(np.float64), "ward") if len(words) > 1 else np.zeros((0, 4))
         return cls(words, merges[:, :2].astype(np.int64))
@@ -51,7 +51,7 @@ class Codebook:
         from safetensors.numpy import save_file
 
         largest = np.abs(self.words).max(1, keepdims=True)
-        save_file({"words": np.rint(self.words / largest * 127).astype(np.int8), "children": self.children.astype(np.int16)}, path)
+        save_file({"words": np.rint(self.words / largest * 127).astype(np.int8), "children": self.children.astype(np.int32)}, path)
 
     def cells(self, nearest: np.ndarray, clusters: int | None = None) -> np.ndarray:
         """Return for each of n images, given its two nearest codewords (n, 2), the two nodes (n, 2) that make up its cluster.
@@ -61,8 +61,8 @@ class Codebook:
         the same way; elsewhere the second node is the root. Whole numbers throughout: nothing depends on rounding or on order.
         """
         m, n = len(self.words), len(nearest)
-        limits = np.array([_limit(n, factor, clusters) for factor in range(LEAST, LEAST + SPREAD)])
-        limits = limits[np.arange(2 * m - 1) * 2654435761 // 2**16 % SPREAD]
+        limits = np.array([_limit(n, factor, clusters) for factor in FACTORS])
+        limits = limits[np.arange(2 * m - 1) * 2654435761 // 2**16 % len(FACTORS)]
         nodes = np.full((n, 2), 2 * m - 2)
         nodes[:, 0] = self._cut(nearest[:, 0], limits)
         counts = np.bincount(nearest[:, 0], minlength=m)
@@ -122,5 +122,5 @@ class Codebook:
 
 def _limit(n: int, factor: int, clusters: int | None) -> int:
     """Return the most images that a node of this factor holds without being split, among n."""
-    square = -(-factor * SHARE * n // 64) if clusters is None else -(-9 * factor * n * n // (32 * clusters * clusters))
+    square = -(-factor * n // 8) if clusters is None else -(-9 * factor * n * n // (32 * clusters * clusters))
     return math.isqrt(max(0, square - 1))

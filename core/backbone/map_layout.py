@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core.backbone.model import ASSETS, Backbone, read_manifest, verified_asset
+from core.backbone.model import ASSETS, Backbone, enter_in_manifest, read_manifest, verified_asset
 from core.data.samples import Samples
 from core.errors import DataError
 
@@ -92,13 +92,6 @@ def _saved_name(file: str, samples: Samples) -> str:
 
 def ship_layout(name: str, samples: Samples, backbone: Backbone) -> None:
     """Compute a data set's layout into assets/ and enter it in the manifest."""
-    import json
-
-    from core.runtime.atomic_files import file_digest
-
     path = ASSETS / layout_name(name)
     write_layout(path, samples, compute_layout(backbone.derive(samples.images, None)[0]))
-    path.chmod(0o644)
-    manifest = read_manifest()
-    manifest["sha256"][path.name] = file_digest(path)
-    (ASSETS / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    enter_in_manifest(path.name)

@@ -297,6 +297,16 @@ def read_manifest(folder: Path = ASSETS) -> dict:
     return json.loads(path.read_text())
 
 
+def enter_in_manifest(name: str, folder: Path = ASSETS) -> None:
+    """Make a new file in assets/ readable to all, and write its SHA-256 into the manifest."""
+    from core.runtime.atomic_files import file_digest
+
+    (folder / name).chmod(0o644)
+    manifest = read_manifest(folder)
+    manifest["sha256"][name] = file_digest(folder / name)
+    (folder / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+
+
 def verified_asset(name: str, folder: Path = ASSETS) -> Path:
     """Return the path of a file in assets/ after checking its SHA-256 against the manifest; raises BackboneError."""
     expected = read_manifest(folder)["sha256"].get(name)

@@ -24,6 +24,7 @@ from core.backbone.feature_cache import Derived, DeriveJob, derive_job
 from core.backbone.model import CHUNK, BackboneSpec, load_backbone, read_manifest
 from core.backbone.vit_config import ViTConfig
 from core.benchmarks.baselines import PARTS, eraser_flops, one_prompt
+from core.benchmarks.metrics import majority_share
 from core.config import EraserConfig, PartitionConfig, ServeConfig, with_prompts
 from core.data.datasets import Dataset, load_dataset
 from core.data.samples import Samples
@@ -264,5 +265,4 @@ def nearest_neighbors(x: np.ndarray, y: np.ndarray, z: np.ndarray, t: np.ndarray
 def purity(samples: Samples, features: np.ndarray) -> float:
     """Share of samples whose class is the most common one of their cluster, at the default partition."""
     partition = make_partition(samples.digests, lambda rows: features[rows], PartitionConfig())
-    counts = [np.bincount(samples.labels[partition.members(c)]).max() for c in range(partition.clusters)]
-    return float(np.sum(counts) / len(samples))
+    return majority_share(partition.assignment, samples.labels)

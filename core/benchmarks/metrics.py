@@ -65,3 +65,10 @@ def evaluate(eraser: LMEraser, test: Samples, forgotten: Samples | None = None) 
         forgotten_score = score(eraser.predict(forgotten.images) == forgotten.labels)
     per_class = {name: score(hits[test.labels == c]) for c, name in enumerate(test.classes)}
     return EvaluationReport(score(hits), score(retained), forgotten_score, per_class, time.perf_counter() - began)
+
+
+def majority_share(assignment: np.ndarray, labels: np.ndarray) -> float:
+    """Return the purity of clusters: the share of samples (n,) that belong to their cluster's most frequent class."""
+    counts = np.zeros((assignment.max() + 1, labels.max() + 1), np.int64)
+    np.add.at(counts, (assignment, labels), 1)
+    return float(counts.max(1).sum() / len(labels))

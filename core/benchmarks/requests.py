@@ -5,20 +5,20 @@ Each request is forgotten for real by a private copy of the model, and compared 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
 
 from core.benchmarks.measure import spread
+from core.benchmarks.metrics import majority_share
 from core.config import preset
 from core.data.datasets import Dataset
 from core.data.samples import Samples
 from core.errors import InputError
 from core.lmeraser.eraser import LMEraser
 from core.lmeraser.partition import METHODS
+from core.lmeraser.similarity import nearest
 from core.runtime.determinism import hardware
-from core.runtime.fixed_point import unit
 from core.runtime.progress import ProgressCallback
 
 SIMILAR, RANDOM = (1, 5, 20, 100), (1, 10, 100)
@@ -42,6 +42,7 @@ def bench_requests(
         raise InputError(f"--trials is {trials}; give a whole number of at least 1.")
     config = preset(eraser.config) if isinstance(eraser.config, str) else eraser.config
     rows: list[dict] = []
+    requests: dict[str, list[tuple[str, ...]]] = {}
     model, clusters = None, config.partition.clusters
     for method in partitions:
         partition = replace(config.partition, method=method, clusters=clusters if method == "random" else config.partition.clusters)
@@ -49,15 +50,17 @@ def bench_requests(
         model = LMEraser(own, eraser.backbone, executor=eraser.executor) if model is None else model.reconfigured(own)
         clusters = model.fit(data.train, progress=progress).partition_.clusters
         _, full = model.full_retraining(progress=progress)
-        for name, requests in _requests(data.train, model, trials):
-            figures = [_measured(model, ids) for ids in requests]
+        requests = requests or _requests(data.train, model, trials)
+        purity = majority_share(model.partition_.assignment, data.train.labels)
+        for name, drawn in requests.items():
+            figures = [_measured(model, ids) for ids in drawn]
             by_name = {figure: spread([f[figure] for f in figures]) for figure in FIGURES}
             rows.append(
                 {
                     "dataset": data.name,
                     "partition": method,
                     "clusters": clusters,
-                    "purity": majority_share(model.partition_.assignment, data.train.labels),
+                    "purity": purity,
                     "request": name,
                     "trials": len(figures),
                     **{figure: values["mean"] for figure, values in by_name.items()},
@@ -71,32 +74,21 @@ def bench_requests(
     return {"dataset": data.name, "samples": len(data.train), "rows": rows, "hardware": hardware()}
 
 
-def majority_share(assignment: np.ndarray, labels: np.ndarray) -> float:
-    """Return the purity of clusters: the share of samples (n,) that belong to their cluster's most frequent class."""
-    counts = np.zeros((assignment.max() + 1, labels.max() + 1), np.int64)
-    np.add.at(counts, (assignment, labels), 1)
-    return float(counts.max(1).sum() / len(labels))
-
-
-def _requests(samples: Samples, model: LMEraser, trials: int) -> Iterator[tuple[str, list[tuple[str, ...]]]]:
-    """Yield each kind of request that leaves at least half of the samples, with the ids of its trials; the same for every model."""
+def _requests(samples: Samples, model: LMEraser, trials: int) -> dict[str, list[tuple[str, ...]]]:
+    """Return the ids of each trial by kind of request; similar and random ones take at most half of the samples."""
     rng, n, ids = np.random.default_rng(0), len(samples), np.array(samples.ids)
-    features = unit(model.prepare_members().features)
-    seeds = rng.choice(n, trials, replace=trials > n)
-    nearness = features[seeds] @ features.T
-    nearness[np.arange(trials), seeds] = 2  # first, even beside exact copies
-    for size in SIMILAR:
-        if 2 * size <= n:
-            yield f"{size} similar", [tuple(ids[np.argsort(-near, kind="stable")[:size]]) for near in nearness]
+    features = model.prepare_members().features
+    seeds = rng.choice(n, trials, replace=trials > n).tolist()
+    groups = [np.array([seed, *nearest(features, np.array([seed]), max(SIMILAR) - 1, samples.ids)]) for seed in seeds]
+    result = {f"{size} similar": [tuple(ids[group[:size]]) for group in groups] for size in SIMILAR if 2 * size <= n}
     for size in RANDOM:
         if 2 * size <= n:
-            yield f"{size} random", [tuple(ids[rng.choice(n, size, replace=False)]) for _ in range(trials)]
+            result[f"{size} random"] = [tuple(ids[rng.choice(n, size, replace=False)]) for _ in range(trials)]
     if samples.subjects is not None:
         subjects = np.array(samples.subjects)
-        chosen = rng.permutation(np.unique(subjects))[:trials]
-        yield "one subject", [tuple(ids[subjects == subject]) for subject in chosen]
-    classes = rng.permutation(np.unique(samples.labels))[:trials]
-    yield "one class", [tuple(ids[samples.labels == label]) for label in classes]
+        result["one subject"] = [tuple(ids[subjects == subject]) for subject in rng.permutation(np.unique(subjects))[:trials]]
+    result["one class"] = [tuple(ids[samples.labels == label]) for label in rng.permutation(np.unique(samples.labels))[:trials]]
+    return result
 
 
 def _measured(model: LMEraser, ids: tuple[str, ...]) -> dict[str, float]:

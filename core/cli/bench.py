@@ -84,7 +84,6 @@ def _bench_requests(args: argparse.Namespace, data: Dataset, bar: ProgressBar) -
     from core.benchmarks.requests import bench_requests
 
     partitions = tuple(names(args.partition)) or ("hierarchical", "stable", "random")
-    args.partition = None
     result = bench_requests(data, unfitted(args), partitions, args.trials, bar)
     bar.close()
     return result

@@ -57,7 +57,7 @@ def draw_image(label: int, size: int, rng: np.random.Generator) -> np.ndarray:
 
 
 @lru_cache(maxsize=512)
-def _font(path: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def sized_font(path: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.truetype(path, size) if path else ImageFont.load_default(size)
 
 
@@ -68,12 +68,12 @@ def fonts_for(character: str) -> tuple[str, ...]:
     folder = Path(places[0]) / "mpl-data/fonts/ttf" if places else Path("nowhere")
     paths = sorted(str(path) for pattern in FONTS for path in folder.glob(pattern + ".ttf"))
     missing = lambda font: bytes(font.getmask("\uffff")) == bytes(font.getmask(character))  # noqa: E731
-    return tuple(path for path in paths if not missing(_font(path, 24))) or ("",)
+    return tuple(path for path in paths if not missing(sized_font(path, 24))) or ("",)
 
 
-def font_for(character: str, size: int, rng: np.random.Generator) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def drawn_font(character: str, rng: np.random.Generator) -> str:
     """Return one of the fonts that have a character."""
-    return _font(str(rng.choice(fonts_for(character))), size)
+    return str(rng.choice(fonts_for(character)))
 
 
 def _color(rng: np.random.Generator, low: int = 0, high: int = 255) -> tuple[int, ...]:
@@ -95,7 +95,7 @@ def _contrast(picture: Image.Image, rng: np.random.Generator) -> tuple[int, ...]
 
 def _character(picture: Image.Image, character: str, rng: np.random.Generator) -> None:
     large = picture.width
-    font = _font(str(rng.choice(fonts_for(character))), int(large * rng.uniform(0.5, 0.95)))
+    font = sized_font(drawn_font(character, rng), int(large * rng.uniform(0.5, 0.95)))
     x, y = large * (0.5 + rng.uniform(-0.1, 0.1, 2))
     fill, stroke = _contrast(picture, rng), int(rng.integers(0, large // 20))
     ImageDraw.Draw(picture).text((x, y), character, font=font, fill=fill, anchor="mm", stroke_width=stroke)
@@ -126,9 +126,7 @@ def _symbol(draw: ImageDraw.ImageDraw, symbol: str, center: np.ndarray, reach: f
     width = max(2, int(reach * rng.uniform(0.3, 0.5)))
     x, y = center
     if symbol == "number":
-        draw.text(
-            (x, y), str(rng.integers(1, 13) * 10), fill=ink, anchor="mm", font=_font(str(rng.choice(fonts_for("0"))), int(reach * 1.7))
-        )
+        draw.text((x, y), str(rng.integers(1, 13) * 10), fill=ink, anchor="mm", font=sized_font(drawn_font("0", rng), int(reach * 1.7)))
     elif symbol == "arrow":
         tip, side = np.array([(0, -1), (1, 0), (-1, 0), (0.7, -0.7)])[rng.integers(4)] * reach, width * 1.6
         normal = np.array([-tip[1], tip[0]]) / reach * side

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,11 @@ import torch
 from PIL import Image, ImageDraw
 
 from core.backbone.codebook import Codebook
-from core.backbone.model import ASSETS, Backbone, read_manifest
+from core.backbone.model import ASSETS, Backbone, enter_in_manifest
 from core.backbone.pretrain.config import PretrainConfig
 from core.backbone.pretrain.images import load_images
-from core.backbone.pretrain.procedural import CHARACTERS, draw_images, font_for
+from core.backbone.pretrain.procedural import CHARACTERS, draw_images, drawn_font, sized_font
 from core.backbone.pretrain.views import recolor
-from core.runtime.atomic_files import file_digest
 from core.runtime.fixed_point import unit
 
 NAME = "codebook.safetensors"
@@ -39,9 +37,7 @@ def ship_codebook(data: Path, backbone: Backbone) -> dict[str, int]:
         kmeans = MiniBatchKMeans(min(WORDS[name], len(features)), random_state=SEED, n_init=1, batch_size=4096, max_iter=20)
         centers.append(kmeans.fit(unit(features)).cluster_centers_)
     Codebook.built(np.concatenate(centers)).save(ASSETS / NAME)
-    manifest = read_manifest()
-    manifest["sha256"][NAME] = file_digest(ASSETS / NAME)
-    (ASSETS / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    enter_in_manifest(NAME)
     return WORDS
 
 
@@ -66,7 +62,7 @@ def small_character(i: int) -> np.ndarray:
     rng = np.random.default_rng([SEED, i])
     character = str(rng.choice(list(DIGITS if rng.random() < 0.75 else CHARACTERS)))
     picture, middle = Image.new("L", (LARGE, LARGE)), np.array([LARGE / 2, LARGE / 2])
-    font, stroke = font_for(character, 72, rng), int(rng.integers(0, 6))
+    font, stroke = sized_font(drawn_font(character, rng), 72), int(rng.integers(0, 6))
     ImageDraw.Draw(picture).text(tuple(middle), character, font=font, fill=255, anchor="mm", stroke_width=stroke)
     angle, (wide, high), slant = np.radians(rng.uniform(-15, 15)), rng.uniform(0.75, 1.3, 2), rng.uniform(-0.35, 0.35)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.array([[wide, slant], [0, high]])

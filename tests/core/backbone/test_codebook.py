@@ -5,6 +5,7 @@ import pytest
 
 from core.backbone.codebook import Codebook
 from core.backbone.model import load_backbone
+from core.backbone.pretrain.public_codebook import SIDES, small_character
 from core.data.datasets import load_dataset
 from core.lmeraser.nearest_prototypes import Ranking
 
@@ -102,3 +103,12 @@ def test_a_prototype_lies_between_its_codewords(codebook):
     middle = codebook.words[0] + codebook.words[1]
     assert np.allclose(centers[1], middle / np.linalg.norm(middle), atol=1e-3)
     assert np.allclose(np.linalg.norm(centers, axis=1), 1, atol=1e-3)
+
+
+def test_small_characters_are_drawn_from_their_number():
+    pictures = [small_character(i) for i in range(60)]
+    assert [p.shape for p in pictures[: len(SIDES)]] == [(3, side, side) for side in SIDES]
+    assert all(np.array_equal(p, small_character(i)) for i, p in enumerate(pictures[:5]))
+    assert all(p.max() > 150 and p.min() < 100 for p in pictures)  # each shows something
+    assert len({p.tobytes() for p in pictures}) == 60
+    assert np.mean([p.mean() < 128 for p in pictures]) > 0.7

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.benchmarks.requests import bench_requests, majority_share
+from core.benchmarks.metrics import majority_share
+from core.benchmarks.requests import bench_requests
 from core.data.datasets import Dataset
 from core.errors import InputError
 from core.lmeraser.eraser import LMEraser
