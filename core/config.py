@@ -1,7 +1,7 @@
 """All settings of a model as frozen records, and the presets.
 
-`paper`: a learned frame of pixels and hard routing, as published. `fast`: late tokens, mixed routing and the global head. `instant`:
-no prompts; each cluster keeps its classes' sums, so that nothing is trained.
+`paper`: a learned frame of pixels, hierarchical clusters and hard routing, as published. `fast`: late tokens, clusters that survive
+deletion, mixed routing and the global head. `instant`: no prompts; each cluster keeps its classes' sums, so that nothing is trained.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from core.errors import InputError
 class PartitionConfig:
     """How private data is divided into clusters."""
 
-    method: str = "hierarchical"  # hierarchical, stable, public, random
+    method: str = "stable"  # stable, hierarchical, public, random
     clusters: int | None = None  # before the cap; None: 1 per 16 to 32 samples, at most 256 (public: all; stable: 2 to 3 times sqrt(n))
     anchor_share: float | None = None  # of the digests; None: a sixth, less in large sets (about 1,000 to 2,000 anchors), all in small ones
     cap: int | None = None  # most samples in one cluster; None: no cap
@@ -103,6 +103,7 @@ def prompt_of_kind(kind: str) -> PromptConfig:
 PRESETS = {
     "fast": EraserConfig(),
     "paper": EraserConfig(
+        partition=PartitionConfig("hierarchical"),
         prompt=prompt_of_kind("padding"),
         train=TrainConfig(steps=30, prompt_lr=1e-2, use_features=False),
         serve=ServeConfig(mix=1, global_weight=0.0),

@@ -61,7 +61,7 @@ class Codebook:
         the same way; elsewhere the second node is the root. Whole numbers throughout: nothing depends on rounding or on order.
         """
         m, n = len(self.words), len(nearest)
-        limits = np.array([_limit(n, factor, clusters) for factor in FACTORS])
+        limits = np.array([node_limit(n, factor, clusters) for factor in FACTORS])
         limits = limits[np.arange(2 * m - 1) * 2654435761 // 2**16 % len(FACTORS)]
         nodes = np.full((n, 2), 2 * m - 2)
         nodes[:, 0] = self._cut(nearest[:, 0], limits)
@@ -120,7 +120,7 @@ class Codebook:
         return means[places]
 
 
-def _limit(n: int, factor: int, clusters: int | None) -> int:
+def node_limit(n: int, factor: int, clusters: int | None) -> int:
     """Return the most images that a node of this factor holds without being split, among n."""
     square = -(-factor * n // 8) if clusters is None else -(-9 * factor * n * n // (32 * clusters * clusters))
     return math.isqrt(max(0, square - 1))

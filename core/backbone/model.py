@@ -22,6 +22,7 @@ from torch import nn
 
 from core.backbone import vit
 from core.backbone.codebook import Codebook
+from core.backbone.patterns import pattern_images
 from core.backbone.timm_compat import import_timm
 from core.backbone.vit_config import ViTConfig
 from core.errors import BackboneError, InputError
@@ -29,6 +30,7 @@ from core.runtime.determinism import reproducible
 
 ASSETS = Path(__file__).resolve().parents[2] / "assets"
 CHUNK = 64  # images per batch, always
+CODEWORDS = 256  # of a backbone that ships none
 
 
 @dataclass(frozen=True)
@@ -96,11 +98,14 @@ class Backbone(nn.Module):
         return prototypes / np.linalg.norm(prototypes, axis=1, keepdims=True)
 
     @functools.cached_property
-    def codebook(self) -> Codebook | None:
-        """The codewords of public images, and the tree over them, for the `stable` partition; None where the backbone ships none."""
-        if self.spec.random is not None:
-            return Codebook.built(np.random.default_rng(self.spec.seed).standard_normal((64, self.feature_dim)).astype(np.float32))
-        return Codebook.load(verified_asset("codebook.safetensors")) if self.spec.name == "embedded" else None
+    def codebook(self) -> Codebook:
+        """The codewords of public images, and the tree over them, for the `stable` partition.
+
+        The embedded backbone ships its own. Any other one sees drawn patterns and crops of photographs once in a process.
+        """
+        if self.spec.name == "embedded" and self.spec.random is None:
+            return Codebook.load(verified_asset("codebook.safetensors"))
+        return Codebook.built(self.derive(pattern_images(CODEWORDS, self.size), None)[0])
 
     def resolve_block(self, block: int) -> int:
         """Return the block index for a possibly negative one; raises InputError where tokens cannot enter."""

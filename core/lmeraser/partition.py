@@ -14,7 +14,7 @@ import numpy as np
 from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import pdist
 
-from core.backbone.codebook import Codebook
+from core.backbone.codebook import FACTORS, Codebook, node_limit
 from core.config import PartitionConfig
 from core.errors import InputError
 from core.lmeraser.nearest_prototypes import Ranking
@@ -135,6 +135,7 @@ def _stable(
 ) -> Partition:
     """Return the partition by a codebook: each cluster is a cell of its tree, with the cell's public center as prototype.
 
+    A cell that holds more images than any node may, because its codewords cannot tell them apart, is cut by digest.
     `ranking` holds nearest codewords. They stay the same whatever else is in the set, so a new partition takes the earlier ones.
     """
     ranking, todo = Ranking.unknown(len(digests)), np.arange(len(digests))
@@ -144,7 +145,8 @@ def _stable(
     if len(todo):
         ranking.put(todo, Ranking.measured(features(todo), codebook.words))
     cells, place = np.unique(codebook.cells(ranking.names, config.clusters), axis=0, return_inverse=True)
-    partition = _with_cap(digests, place, codebook.centers(cells), np.empty(0, np.int64), config.cap)
+    most = min(node_limit(len(digests), FACTORS[-1], config.clusters), config.cap or len(digests))
+    partition = _with_cap(digests, place, codebook.centers(cells), np.empty(0, np.int64), max(1, most))
     return replace(partition, ranking=ranking)
 
 
@@ -232,7 +234,7 @@ def _cut(children: np.ndarray, m: int, k: int, most: float) -> list[list[int]]:
 
 
 def _with_cap(digests, nearest: np.ndarray, prototypes: np.ndarray, anchors: np.ndarray, cap: int | None) -> Partition:
-    """Drop empty prototypes' clusters and cut those still over the cap by digest into 2, 4, 8, ... parts."""
+    """Drop empty prototypes' clusters and cut those still over the cap by digest."""
     assignment = np.full(len(nearest), -1, np.int64)
     buckets: list[int] = []
     order = np.argsort(nearest, kind="stable")
@@ -245,14 +247,21 @@ def _with_cap(digests, nearest: np.ndarray, prototypes: np.ndarray, anchors: np.
     return Partition(prototypes.astype(np.float32), np.array(buckets, np.int64), assignment, anchors)
 
 
-def _halve(digests, rows: np.ndarray, cap: int) -> list[np.ndarray]:
-    """Cut rows by the low bits of their digests until no part exceeds the cap; copies always stay together."""
+def _halve(digests, rows: np.ndarray, most: int) -> list[np.ndarray]:
+    """Cut rows by the bits of their digests, the lowest first, until no part exceeds `most`; copies always stay together.
+
+    A part is cut for its own size alone, so a deletion changes only the part that it touches, or joins two.
+    """
     numbers = np.array([int(digests[r][-8:], 16) for r in rows])
-    for bits in range(17):
-        bucket = numbers & ((1 << bits) - 1)
-        if np.bincount(bucket).max() <= cap:
-            break
-    return [rows[bucket == b] for b in np.unique(bucket)]
+    parts, waiting = [], [(np.arange(len(rows)), 0)]
+    while waiting:
+        part, bit = waiting.pop()
+        if len(part) <= most or bit == 32:
+            parts.append(rows[part])
+            continue
+        high = numbers[part] >> bit & 1 == 1
+        waiting += [(side, bit + 1) for side in (part[high], part[~high]) if len(side)]
+    return parts
 
 
 def random_partition(digests: tuple[str, ...], clusters: int) -> Partition:
