@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 def add_commands(commands: Commands) -> None:
     """Add bench."""
-    bench = add_command(commands, "bench", run_bench, "measurements: features, forget, requests, accuracy, settings, unlearn")
-    bench.add_argument("what", choices=("features", "forget", "requests", "accuracy", "settings", "unlearn"))
+    bench = add_command(commands, "bench", run_bench, "measurements: features, forget, requests, capacity, accuracy, settings, unlearn")
+    bench.add_argument("what", choices=("features", "forget", "requests", "capacity", "accuracy", "settings", "unlearn"))
     add_model_options(bench)
-    text = "bench forget: how many requests of one random sample (20); bench unlearn: comma-separated names of requests (all)"
+    text = "bench forget: how many requests of one random sample (20); bench unlearn and capacity: comma-separated names (all)"
     bench.add_argument("--requests", help=text)
     bench.add_argument("--methods", help="bench unlearn: comma-separated names (default: all)")
     bench.add_argument("--repeats", type=int, default=1, help="bench unlearn: repeats of each request, each with other samples")
     bench.add_argument("--trials", type=int, default=20, help="bench requests: how often each kind of request is made (20)")
+    bench.add_argument("--most", type=int, default=2000, help="bench capacity: most requests of one kind (2000)")
     bench.add_argument("--seeds", type=int, default=1, help="bench accuracy: mean over models trained with so many seeds")
     bench.add_argument("--table", type=Path, help="bench unlearn: also write the rows as a Markdown table into this file")
     text = "bench unlearn: also write the result as JSON into this file; python -m demo.view.bench_report FILE.json FILE.html draws it"
@@ -49,6 +50,8 @@ def run_bench(args: argparse.Namespace, bar: ProgressBar) -> Result:
     data = load_data(args)
     if args.what == "requests":
         return _bench_requests(args, data, bar)
+    if args.what == "capacity":
+        return _bench_capacity(args, data, bar)
     if args.what == "settings":
         return measure.bench_settings(data, unfitted(args), bar)
     eraser = fitted(args, data, bar)
@@ -83,8 +86,18 @@ def _bench_requests(args: argparse.Namespace, data: Dataset, bar: ProgressBar) -
     """Measure requests under each of the partitions that --partition names."""
     from core.benchmarks.requests import bench_requests
 
-    partitions = tuple(names(args.partition)) or ("hierarchical", "stable", "random")
+    partitions = tuple(names(args.partition)) or ("stable", "hierarchical", "random")
     result = bench_requests(data, unfitted(args), partitions, args.trials, bar)
+    bar.close()
+    return result
+
+
+def _bench_capacity(args: argparse.Namespace, data: Dataset, bar: ProgressBar) -> Result:
+    """Measure how many deletions cost as much as training from scratch."""
+    from core.benchmarks.capacity import REQUESTS, bench_capacity
+
+    partitions = tuple(names(args.partition)) or ("stable", "hierarchical")
+    result = bench_capacity(data, unfitted(args), partitions, tuple(names(args.requests)) or tuple(REQUESTS), args.most, bar)
     bar.close()
     return result
 

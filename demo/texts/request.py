@@ -34,7 +34,9 @@ def plan(s: dict) -> str:
 
 def plan_time(s: dict) -> str:
     """Return the predicted times in words, and how sure they are."""
-    return f"{_expected(s)}; full retraining about {seconds(s['predicted_full_seconds'])}."
+    full = f"{_expected(s)}; full retraining about {seconds(s['predicted_full_seconds'])}."
+    everything = s["clusters_retrained"] and not s["clusters_untouched"]
+    return f"{full} Every cluster that is left retrains, as in full retraining." if everything else full
 
 
 def _expected(s: dict) -> str:

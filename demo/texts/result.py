@@ -57,14 +57,18 @@ def headline(images: int, taken: float, full: float | None, measured: bool, kind
         return f"Not forgotten exactly: the proof of this request for {count(images, 'image')} failed."
     done = f"{count(images, 'image')} forgotten in {seconds(taken)}."
     done = f"{done} {NO_PROOF_HERE}" if kind == "unprovable" else done
-    about = "takes" if measured else "would take about"
-    return done if not full else f"{done} Full retraining {about} {seconds(full)}: {ratio(full / max(taken, 1e-9))} as long."
+    if not full:
+        return done
+    takes, saved = f"{'takes' if measured else 'would take about'} {seconds(full)}", full / max(taken, 1e-9)
+    if saved < 1.1:
+        return f"{done} Training what is left from scratch {takes}: this request saved no time."
+    return f"{done} {ratio(saved).capitalize()} faster than full retraining, which {takes}."
 
 
 def result_summary(reports: dict[str, tuple[str, str]], taken: float, full: float | None) -> str:
     """Return the result for screen readers."""
     parts = [f"{ACCURACY[k]}: {before} before, {after} after." for k, (before, after) in reports.items()]
-    return " ".join(parts) + f" This request took {seconds(taken)}." + (f" Full retraining took {seconds(full)}." if full else "")
+    return " ".join(parts) + f" This request took {seconds(taken)}." + (f" Full retraining: {seconds(full)}." if full else "")
 
 
 def passes(request: int, full: int) -> str:

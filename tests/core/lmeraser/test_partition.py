@@ -61,7 +61,7 @@ def test_does_not_depend_on_the_order_of_samples(points, method):
 
 def test_removing_a_non_anchor_leaves_everyone_else_where_they_were(points):
     digests, features = points
-    config = PartitionConfig(anchor_share=0.2, clusters=8)
+    config = PartitionConfig("hierarchical", anchor_share=0.2, clusters=8)
     before = run(digests, features, config)
     gone = next(r for r in range(200) if r not in set(before.anchors))
     keep = np.delete(np.arange(200), gone)
@@ -75,7 +75,7 @@ def test_removing_a_non_anchor_leaves_everyone_else_where_they_were(points):
 @pytest.mark.parametrize("gone", ["others", "an anchor", "half"])
 def test_what_is_reused_is_what_would_be_computed_anew(points, cap, gone):
     digests, features = points
-    config = PartitionConfig(anchor_share=0.2, clusters=8, cap=cap)
+    config = PartitionConfig("hierarchical", anchor_share=0.2, clusters=8, cap=cap)
     before = run(digests, features, config)
     leaving = {
         "others": [r for r in range(200) if r not in set(before.anchors)][:20],
@@ -99,7 +99,7 @@ def test_long_chains_of_changes_end_where_a_fresh_start_does(seed):
     for copy in range(0, 60, 2):
         features[copy + 1], digests[copy + 1] = features[copy], digests[copy]
     features[60:63] = 0
-    config = PartitionConfig(anchor_share=0.3, clusters=int(rng.integers(1, 40)) if seed else 1, cap=[None, 25][seed % 2])
+    config = PartitionConfig("hierarchical", anchor_share=0.3, clusters=int(rng.integers(1, 40)) if seed else 1, cap=[None, 25][seed % 2])
     here = np.arange(500)
     partition = run(tuple(digests), features, config)
     for _ in range(6):
@@ -120,7 +120,7 @@ def test_long_chains_of_changes_end_where_a_fresh_start_does(seed):
 
 def test_most_samples_are_not_measured_again_when_an_anchor_leaves(points, monkeypatch):
     digests, features = points
-    config = PartitionConfig(anchor_share=0.5, clusters=20)
+    config = PartitionConfig("hierarchical", anchor_share=0.5, clusters=20)
     before = run(digests, features, config)
     keep = np.delete(np.arange(200), before.anchors[0])
     rest, measured = tuple(digests[r] for r in keep), []
@@ -143,7 +143,7 @@ def test_distances_do_not_depend_on_company(points):
 
 def test_unchanged_anchors_are_not_clustered_again(points, monkeypatch):
     digests, features = points
-    config = PartitionConfig(anchor_share=0.2, clusters=8)
+    config = PartitionConfig("hierarchical", anchor_share=0.2, clusters=8)
     before = run(digests, features, config)
     monkeypatch.setattr("core.lmeraser.partition.hierarchical_prototypes", None)
     gone = next(r for r in range(200) if r not in set(before.anchors))
@@ -162,12 +162,12 @@ def test_no_cluster_exceeds_the_cap(points, method, cap):
 def test_exact_copies_share_a_cluster_even_over_the_cap():
     digests = ("a" * 64,) * 5 + ("b" * 64,)
     features = np.array([[1, 0]] * 5 + [[0, 1]], np.float32)
-    partition = run(digests, features, PartitionConfig(cap=2))
+    partition = run(digests, features, PartitionConfig("hierarchical", cap=2))
     assert len(set(partition.assignment[:5])) == 1
 
 
 def test_sizes_seldom_change_when_single_samples_go():
-    config = PartitionConfig()
+    config = PartitionConfig("hierarchical")
     assert anchor_share(config, 1437) == anchor_share(config, 1025) == 1 / 6
     assert anchor_share(config, 50_000) == anchor_share(config, 40_000) == 1 / 32
     assert anchor_share(config, 10) == 1

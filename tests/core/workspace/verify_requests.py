@@ -24,7 +24,7 @@ from core.workspace.proof import compare
 STEPS = 4  # of each cluster's training: enough to depend on every member
 
 
-def main(partition: str = "hierarchical") -> dict:
+def main(partition: str = "stable") -> dict:
     """Return the problems of each request, an empty list where it is exact, and the environment."""
     data, fast = load_dataset("digits").train, preset("fast")
     config = replace(fast, partition=PartitionConfig(partition), train=replace(fast.train, steps=STEPS))
