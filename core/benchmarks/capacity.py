@@ -85,13 +85,15 @@ def bench_capacity(
 def _entries(data: Dataset, eraser: LMEraser, partitions: tuple[str, ...], progress: ProgressCallback | None) -> Iterator[_Entry]:
     """Fit and yield one method after another; all partitions share the features that the first one computed."""
     config = preset(eraser.config) if isinstance(eraser.config, str) else eraser.config
-    model, features, clusters = None, 0.0, 0
+    model, clusters = None, 0
     for name in partitions:
         own = replace(config, partition=replace(config.partition, method=name))
         model = LMEraser(own, eraser.backbone, executor=eraser.executor) if model is None else model.reconfigured(own)
-        seconds = model.fit(data.train, progress=progress).outcome_.seconds
-        features, clusters = features or seconds.setup, clusters or model.partition_.clusters
-        yield _Entry(f"LMEraser, {name}", Clusters(model), model.partition_.clusters, features, seconds.plan + seconds.train)
+        model.fit(data.train, progress=progress)
+        clusters = clusters or model.partition_.clusters
+        _, full = model.full_retraining(progress=progress)  # with worker processes that have started
+        seconds = full.seconds
+        yield _Entry(f"LMEraser, {name}", Clusters(model), model.partition_.clusters, seconds.setup, seconds.plan + seconds.train)
     assert model is not None
     backbone, executor = model.backbone_, model.executor
     for shards in dict.fromkeys((*SHARDS, clusters)):

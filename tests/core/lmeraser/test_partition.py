@@ -182,6 +182,23 @@ def test_a_deleted_anchor_is_not_replaced(points):
     assert len(anchor_rows(digests[:3], 1e-9)) == 1
 
 
+def test_crowded_cells_are_cut_by_digest_and_each_part_for_itself(points):
+    """When one image leaves, no part changes but its own, or two parts join."""
+    digests, features = points
+    config, book = PartitionConfig("stable", clusters=16), Codebook.built(np.eye(2, features.shape[1], dtype=np.float32))
+    run_stable = lambda rows: run(tuple(digests[r] for r in rows), features[rows], config, public=book)  # noqa: E731
+    everyone = np.arange(200)
+    before = groups(digests, run_stable(everyone))
+    assert len(before) > 4  # two codewords alone can tell four cells apart at most
+    for gone in range(0, 200, 10):
+        rest = np.delete(everyone, gone)
+        after = groups(tuple(digests[r] for r in rest), run_stable(rest))
+        changed = {group - {digests[gone]} for group in before} - after - {frozenset()}
+        new = after - before
+        assert len(new) <= 1, gone
+        assert len(changed) <= 2, gone
+
+
 @pytest.mark.parametrize("bad", [{"method": "kmeans"}, {"clusters": 0}, {"anchor_share": 0.0}, {"anchor_share": 1.5}, {"cap": 0}])
 def test_impossible_settings_are_refused(points, bad):
     with pytest.raises(InputError):
