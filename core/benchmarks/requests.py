@@ -1,6 +1,7 @@
 """Measures what requests cost under several partitions: groups of similar images, random ones, one subject, one class.
 
-Each request is forgotten for real by a private copy of the model, and compared with one full retraining in the same run.
+Each request is forgotten for real by a private copy of the model, and compared with one full retraining in the same run; or it is
+only planned, which says what would retrain.
 """
 
 from __future__ import annotations
@@ -22,11 +23,17 @@ from core.runtime.determinism import hardware
 from core.runtime.progress import ProgressCallback
 
 SIMILAR, RANDOM = (1, 5, 20, 100), (1, 10, 100)
-FIGURES = ("held_clusters", "retrained_clusters", "held_share", "retrained_share", "seconds")
+KINDS = (*(f"{size} similar" for size in SIMILAR), *(f"{size} random" for size in RANDOM), "one subject", "one class")
 
 
 def bench_requests(
-    data: Dataset, eraser: LMEraser, partitions: tuple[str, ...], trials: int, progress: ProgressCallback | None = None
+    data: Dataset,
+    eraser: LMEraser,
+    partitions: tuple[str, ...],
+    trials: int,
+    kinds: tuple[str, ...] = KINDS,
+    plan_only: bool = False,
+    progress: ProgressCallback | None = None,
 ) -> dict:
     """Return one row for each partition and kind of request.
 
@@ -34,10 +41,13 @@ def bench_requests(
     has clusters. "Similar" are a random image and those nearest to it by cosine of the frozen feature. A cluster is held if it holds a
     deleted image before the request; it is retrained if no cluster had exactly its members before. Shares are of all images. A
     row's figures are means over its trials; `median` and `worst` hold the others; `speedup` is `full_seconds` divided by mean seconds.
-    Raises InputError for an unknown partition or fewer than one trial.
+    With `plan_only` nothing is forgotten, and seconds are those of planning. Raises InputError for an unknown partition or kind of
+    request, or fewer than one trial.
     """
     if unknown := [name for name in partitions if name not in METHODS]:
         raise InputError(f"partition {unknown[0]!r} is not one of {', '.join(METHODS)}.")
+    if unknown := [name for name in kinds if name not in KINDS]:
+        raise InputError(f"request {unknown[0]!r} is not one of {', '.join(KINDS)}.")
     if trials < 1:
         raise InputError(f"--trials is {trials}; give a whole number of at least 1.")
     config = preset(eraser.config) if isinstance(eraser.config, str) else eraser.config
@@ -49,12 +59,12 @@ def bench_requests(
         own = replace(config, partition=partition)
         model = LMEraser(own, eraser.backbone, executor=eraser.executor) if model is None else model.reconfigured(own)
         clusters = model.fit(data.train, progress=progress).partition_.clusters
-        _, full = model.full_retraining(progress=progress)
-        requests = requests or _requests(data.train, model, trials)
+        full = None if plan_only else model.full_retraining(progress=progress)[1].seconds
+        requests = requests or {name: ids for name, ids in _requests(data.train, model, trials).items() if name in kinds}
         purity = majority_share(model.partition_.assignment, data.train.labels)
         for name, drawn in requests.items():
-            figures = [_measured(model, ids) for ids in drawn]
-            by_name = {figure: spread([f[figure] for f in figures]) for figure in FIGURES}
+            figures = [_measured(model, ids, plan_only) for ids in drawn]
+            by_name = {figure: spread([f[figure] for f in figures]) for figure in figures[0]}
             rows.append(
                 {
                     "dataset": data.name,
@@ -64,9 +74,9 @@ def bench_requests(
                     "request": name,
                     "trials": len(figures),
                     **{figure: values["mean"] for figure, values in by_name.items()},
-                    "full_seconds": full.seconds.total,
-                    "full_seconds_without_features": full.seconds.plan + full.seconds.train,
-                    "speedup": full.seconds.total / by_name["seconds"]["mean"],
+                    "full_seconds": full and full.total,
+                    "full_seconds_without_features": full and full.plan + full.train,
+                    "speedup": full and full.total / by_name["seconds"]["mean"],
                     "median": {figure: values["median"] for figure, values in by_name.items()},
                     "worst": {figure: values["max"] for figure, values in by_name.items()},
                 }
@@ -91,11 +101,11 @@ def _requests(samples: Samples, model: LMEraser, trials: int) -> dict[str, list[
     return result
 
 
-def _measured(model: LMEraser, ids: tuple[str, ...]) -> dict[str, float]:
-    """Forget ids in a private copy and return FIGURES."""
+def _measured(model: LMEraser, ids: tuple[str, ...], plan_only: bool) -> dict[str, float]:
+    """Forget ids in a private copy, or only plan it, and return a row's figures."""
     copy = model.fork()
     plan = copy.plan(ids)
-    outcome = copy.forget(plan)
+    seconds = plan.seconds if plan_only else copy.forget(plan).seconds.total
     assignment, n = model.partition_.assignment, len(model.samples_)
     held = np.unique(assignment[model.samples_.rows(ids)])
     return {
@@ -103,5 +113,5 @@ def _measured(model: LMEraser, ids: tuple[str, ...]) -> dict[str, float]:
         "retrained_clusters": len(plan.retrain),
         "held_share": np.isin(assignment, held).sum() / n,
         "retrained_share": plan.samples_to_retrain / n,
-        "seconds": outcome.seconds.total,
+        "seconds": seconds,
     }

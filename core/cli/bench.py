@@ -23,11 +23,12 @@ def add_commands(commands: Commands) -> None:
     bench = add_command(commands, "bench", run_bench, "measurements: features, forget, requests, capacity, accuracy, settings, unlearn")
     bench.add_argument("what", choices=("features", "forget", "requests", "capacity", "accuracy", "settings", "unlearn"))
     add_model_options(bench)
-    text = "bench forget: how many requests of one random sample (20); bench unlearn and capacity: comma-separated names (all)"
+    text = "bench forget: how many requests of one random sample (20); other ones: comma-separated names (all)"
     bench.add_argument("--requests", help=text)
     bench.add_argument("--methods", help="bench unlearn: comma-separated names (default: all)")
     bench.add_argument("--repeats", type=int, default=1, help="bench unlearn: repeats of each request, each with other samples")
     bench.add_argument("--trials", type=int, default=20, help="bench requests: how often each kind of request is made (20)")
+    bench.add_argument("--plan-only", action="store_true", help="bench requests: say what would retrain, and train nothing again")
     bench.add_argument("--most", type=int, default=2000, help="bench capacity: most requests of one kind (2000)")
     bench.add_argument("--seeds", type=int, default=1, help="bench accuracy: mean over models trained with so many seeds")
     bench.add_argument("--table", type=Path, help="bench unlearn: also write the rows as a Markdown table into this file")
@@ -84,10 +85,10 @@ def _number_of_requests(text: str | None) -> int:
 
 def _bench_requests(args: argparse.Namespace, data: Dataset, bar: ProgressBar) -> Result:
     """Measure requests under each of the partitions that --partition names."""
-    from core.benchmarks.requests import bench_requests
+    from core.benchmarks.requests import KINDS, bench_requests
 
     partitions = tuple(names(args.partition)) or ("stable", "hierarchical", "random")
-    result = bench_requests(data, unfitted(args), partitions, args.trials, bar)
+    result = bench_requests(data, unfitted(args), partitions, args.trials, tuple(names(args.requests)) or KINDS, args.plan_only, bar)
     bar.close()
     return result
 

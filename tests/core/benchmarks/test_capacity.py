@@ -38,7 +38,11 @@ def test_deletions_are_those_that_the_budget_pays_for(rows):
 
 @pytest.mark.parametrize(
     ("partitions", "requests", "most", "named"),
-    [(("ward",), ("random",), 1, "'ward' is not one of"), (("stable",), ("all",), 1, "'all' is not"), (("stable",), ("random",), 0, "--most is 0")],
+    [
+        (("ward",), ("random",), 1, "'ward' is not"),
+        (("stable",), ("all",), 1, "'all' is not"),
+        (("stable",), ("random",), 0, "--most is 0"),
+    ],
 )
 def test_impossible_measurements_are_refused(samples, backbone, partitions, requests, most, named):
     with pytest.raises(InputError, match=named):

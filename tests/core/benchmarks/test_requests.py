@@ -31,11 +31,30 @@ def test_each_partition_and_kind_of_request_has_a_row(samples, backbone):
     assert rows["random", "20 similar"]["held_clusters"] >= rows["stable", "20 similar"]["held_clusters"]
 
 
+def test_planning_alone_gives_the_same_shares(samples, backbone):
+    def shares(plan_only):
+        eraser = LMEraser(tiny_config("stable"), backbone)
+        rows = bench_requests(Dataset("own", samples, samples), eraser, ("stable",), 3, ("5 similar", "one class"), plan_only)["rows"]
+        names = ("request", "held_clusters", "retrained_clusters", "held_share", "retrained_share", "worst")
+        return [{n: row[n] if n != "worst" else row[n]["retrained_share"] for n in names} for row in rows], rows
+
+    (planned, rows), (forgotten, _) = shares(True), shares(False)
+    assert planned == forgotten
+    assert [row["full_seconds"] for row in rows] == [None, None]
+
+
 def test_purity_is_the_share_of_the_most_frequent_class():
     assert majority_share(np.array([0, 0, 0, 1]), np.array([2, 2, 1, 0])) == 0.75
 
 
-@pytest.mark.parametrize(("partitions", "trials", "named"), [(("ward",), 1, "'ward' is not one of"), (("stable",), 0, "--trials is 0")])
-def test_impossible_measurements_are_refused(samples, backbone, partitions, trials, named):
+@pytest.mark.parametrize(
+    ("partition", "trials", "kind", "named"),
+    [
+        ("ward", 1, "1 random", "'ward' is not one of"),
+        ("stable", 0, "1 random", "--trials is 0"),
+        ("stable", 1, "2 odd", "'2 odd' is not"),
+    ],
+)
+def test_impossible_measurements_are_refused(samples, backbone, partition, trials, kind, named):
     with pytest.raises(InputError, match=named):
-        bench_requests(Dataset("own", samples, samples), LMEraser(tiny_config(), backbone), partitions, trials)
+        bench_requests(Dataset("own", samples, samples), LMEraser(tiny_config(), backbone), (partition,), trials, (kind,))

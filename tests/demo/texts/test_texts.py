@@ -31,6 +31,24 @@ def test_the_plan_reads_as_agreed():
     assert texts.plan_time(PLAN) == "About 0.6 s (0.4 s to 0.9 s, estimated from 41 clusters trained here); full retraining about 21 s."
 
 
+def test_a_request_that_retrains_everything_says_so():
+    said = texts.plan_time(PLAN | {"clusters_retrained": 41, "clusters_untouched": 0})
+    assert said.endswith("full retraining about 21 s. Every cluster that is left retrains, as in full retraining.")
+    assert "as in full retraining" not in texts.plan_time(PLAN | {"clusters_retrained": 0, "clusters_untouched": 0})  # nothing is left
+
+
+@pytest.mark.parametrize(
+    ("taken", "full", "measured", "words"),
+    [
+        (0.5, 16.0, True, "32 times faster than full retraining, which takes 16 s."),
+        (0.5, 1.8, False, "3.6 times faster than full retraining, which would take about 1.8 s."),
+        (3.0, 0.9, True, "Training what is left from scratch takes 0.9 s: this request saved no time."),
+    ],
+)
+def test_a_result_says_time_forwards(taken, full, measured, words):
+    assert texts.headline(12, taken, full, measured, "equal") == f"12 images forgotten in {texts.seconds(taken)}. {words}"
+
+
 def test_a_time_without_doubt_has_no_range_and_one_never_measured_says_so():
     assert texts.plan_time(PLAN | {"predicted_range": [0.6, 0.6]}) == "About 0.6 s; full retraining about 21 s."
     unmeasured = PLAN | {"measured_clusters": 0, "predicted_seconds": 0.0, "predicted_range": [0.0, 0.0]}
