@@ -42,7 +42,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data-dir", type=Path, help="folder of local parquet data sets")
     command.add_argument("--limit", type=int, help="use at most this many samples")
     command.add_argument("--preset", default="fast", help="fast, paper or instant")
-    command.add_argument("--partition", help="hierarchical, stable, public or random")
+    command.add_argument("--partition", help="stable, hierarchical, public or random")
     command.add_argument("--prompt", help="padding, patch, tokens or none")
     command.add_argument("--clusters", type=int, help="number of clusters, before the cap")
     command.add_argument("--cap", type=int, help="most samples in one cluster")

@@ -1,4 +1,4 @@
-"""Cuts private data into clusters: `hierarchical` (the paper's HierCluster), `stable`, `public`, and `random` (SISA's shards).
+"""Cuts private data into clusters: `stable`, `hierarchical` (the paper's HierCluster), `public`, and `random` (SISA's shards).
 
 You need this to change which samples share a prompt, and how anchors are chosen. A partition is a pure function of the *set* of
 samples: their digests and frozen features. Neither the order of samples nor their labels matter.
@@ -21,7 +21,7 @@ from core.lmeraser.nearest_prototypes import Ranking
 from core.lmeraser.records import Partition
 from core.runtime.fixed_point import UNIT, unit
 
-METHODS = ("hierarchical", "stable", "public", "random")
+METHODS = ("stable", "hierarchical", "public", "random")
 
 Features = Callable[[np.ndarray], np.ndarray]  # rows -> their frozen features (len(rows), d)
 
