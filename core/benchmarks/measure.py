@@ -57,10 +57,12 @@ def bench_forget(data: Dataset, eraser: LMEraser, requests: int, progress: Progr
     """
     rng = np.random.default_rng(0)
     chosen = rng.choice(len(data.train), requests, replace=False)
-    outcomes, trained, flops = [], [], []
+    outcomes, trained, flops, held = [], [], [], []
     for row in chosen:
         copy = eraser.fork()
-        outcome = copy.forget([data.train.ids[row]])
+        plan = copy.plan([data.train.ids[row]])
+        outcome = copy.forget(plan)
+        held.append(plan.predicted_range[0] <= outcome.seconds.total <= plan.predicted_range[1])
         outcomes.append(outcome.seconds.total)
         trained.append(len(outcome.trained))
         flops.append(eraser_flops(copy, outcome.trained, copy.derived_images_))
@@ -72,6 +74,7 @@ def bench_forget(data: Dataset, eraser: LMEraser, requests: int, progress: Progr
         "request_seconds": spread(outcomes),
         "request_flops": spread(flops),
         "clusters_retrained": spread(trained),
+        "forecasts_that_held": float(np.mean(held)),
         "full_seconds": {"setup": full.seconds.setup, "plan": full.seconds.plan, "train": full.seconds.train, "total": full.seconds.total},
         "full_flops": eraser_flops(control, full.trained, control.derived_images_),
         "speedup": full.seconds.total / float(np.median(outcomes)),

@@ -6,11 +6,14 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import theilslopes
 
 from core.config import EraserConfig
 from core.lmeraser.records import ClusterState, Outcome
 
-TAILS = (0.1, 0.9)  # of the measured rates: eight of ten clusters lie between them
+TAILS = (0.05, 0.95)  # of the measured clusters: nine of ten lie between them
+SLACK, ALONE = 1.25, 1.5  # `bench forget` counts how often the range holds
+MOST = 200  # measured clusters that a line is drawn through
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,28 @@ class Timings:
 def forecast(states: Iterable[ClusterState], passes: Sequence[int], workers: int) -> Forecast:
     """Return how long training clusters takes, given each one's number of sample passes and how many workers share the work.
 
-    The rate is the states' seconds per sample pass. The range is that of the 10th to the 90th percentile of their rates; it narrows
-    with the square root of the number of clusters to train, as the error of a sum of independent parts does.
+    A cluster takes a fixed time and a time for each pass, both by Theil and Sen's line through what clusters took: a few that also
+    started a process, or had to wait, do not bend it. The work lasts as long as its longest cluster, or as all of it shared evenly.
+    The range is that of `TAILS` of the measured clusters around the line, wider by `SLACK` on both sides. A worker that has the machine
+    to itself is faster than those that were measured side by side, so the range of less work than workers starts lower by `ALONE`.
     """
-    known = [(s.seconds, s.sample_passes) for s in states if s.sample_passes]
-    if not known or not len(passes):
+    known = np.array([(s.sample_passes, s.seconds) for s in states if s.sample_passes], np.float64)
+    if not len(known) or not len(passes):
         return Forecast(0.0, 0.0, 0.0, len(known))
-    seconds, done = np.array(known, np.float64).T
-    rate, rates = seconds.sum() / done.sum(), seconds / done
-    work = np.asarray(passes, np.float64)
-    total = work.sum() / min(len(work), workers)
-    narrowing = np.sqrt((work**2).sum()) / work.sum()
-    low, high = (rate + (np.quantile(rates, tail) - rate) * narrowing for tail in TAILS)
-    return Forecast(float(total * rate), float(total * min(low, rate)), float(total * max(high, rate)), len(known))
+    each, around = _line(known[:: -(-len(known) // MOST)], np.asarray(passes, np.float64))
+    total = max(each.max(), each.sum() / workers)
+    low, high = np.quantile(around, TAILS)
+    least = min(low, 1.0) / SLACK / (ALONE if len(each) < workers else 1)
+    return Forecast(float(total), float(total * least), float(total * max(high, 1.0) * SLACK), len(known))
+
+
+def _line(known: np.ndarray, passes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the expected seconds of clusters by passes, and measured over expected seconds of the known ones (m, 2)."""
+    done, seconds = known.T
+    if len(np.unique(done)) > 1:
+        fitted = theilslopes(seconds, done, method="joint")
+        slope, start = max(0.0, fitted.slope), max(0.0, fitted.intercept)
+        if slope + start > 0:
+            return start + slope * passes, seconds / (start + slope * done)
+    rates = seconds / done
+    return np.median(rates) * passes, rates / np.median(rates)
