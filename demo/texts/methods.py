@@ -67,6 +67,21 @@ def compared(rows: Sequence[dict]) -> str:
     return " ".join(lines) or EMPTY_METHODS
 
 
+def clusters_add(rows: Sequence[dict]) -> str:
+    """Return what the clusters add to the closed form alone, once both have answered."""
+    test = {row["method"]: row["accuracy"]["test"] for row in rows}
+    mine, alone = test.get("LMEraser"), test.get("closed form only")
+    if mine is None or alone is None:
+        return ""
+    points = 100 * (mine - alone)
+    if abs(points) < 0.05:
+        return (
+            f"The clusters add nothing here to one linear classifier that forgets by subtraction: both have {share(alone)} on test images."
+        )
+    verdict = f"add {points:.1f} points to" if points > 0 else f"lose {-points:.1f} points against"
+    return f"The clusters {verdict} one linear classifier that forgets by subtraction ({share(mine)} and {share(alone)} on test images)."
+
+
 def method_cells(row: dict) -> list[tuple[str, str]]:
     """Return one method's figures, each with a small second line."""
     accuracy, attack, times = row["accuracy"], row["attack"], row["times_lmeraser"]

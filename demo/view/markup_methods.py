@@ -25,7 +25,8 @@ Bar = tuple[str, float, float, bool]  # class, probability before and after, whe
 def comparison(rows: Sequence[dict], waiting: Sequence[str], badge: str, verdict: Verdict) -> Markup:
     """A row for each method that has answered, and one for each that is still to come; the verdict decides what is called exact."""
     answered = [(row["method"], method_kind(row, verdict), texts.method_cells(row)) for row in rows]
-    return render("methods", "comparison", answered=answered, waiting=waiting, spoken=texts.compared(rows), badge=badge)
+    spoken, added = texts.compared(rows), texts.clusters_add(rows)
+    return render("methods", "comparison", answered=answered, waiting=waiting, spoken=spoken, added=added, badge=badge)
 
 
 def reaches(found: Reaches, headline: str) -> Markup:

@@ -49,6 +49,24 @@ def test_a_result_says_time_forwards(taken, full, measured, words):
     assert texts.headline(12, taken, full, measured, "equal") == f"12 images forgotten in {texts.seconds(taken)}. {words}"
 
 
+@pytest.mark.parametrize(
+    ("mine", "alone", "words"),
+    [
+        (
+            0.835,
+            0.828,
+            "The clusters add 0.7 points to one linear classifier that forgets by subtraction (83.5 % and 82.8 % on test images).",
+        ),
+        (0.82, 0.828, "The clusters lose 0.8 points against"),
+        (1.0, 1.0, "The clusters add nothing here to"),
+    ],
+)
+def test_what_the_clusters_add_is_said(mine, alone, words):
+    rows = [{"method": name, "accuracy": {"test": value}} for name, value in (("LMEraser", mine), ("closed form only", alone))]
+    assert texts.clusters_add(rows).startswith(words)
+    assert texts.clusters_add(rows[:1]) == texts.clusters_add(rows[1:]) == ""
+
+
 def test_a_time_without_doubt_has_no_range_and_one_never_measured_says_so():
     assert texts.plan_time(PLAN | {"predicted_range": [0.6, 0.6]}) == "About 0.6 s; full retraining about 21 s."
     unmeasured = PLAN | {"measured_clusters": 0, "predicted_seconds": 0.0, "predicted_range": [0.0, 0.0]}
