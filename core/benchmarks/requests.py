@@ -60,7 +60,7 @@ def bench_requests(
         model = LMEraser(own, eraser.backbone, executor=eraser.executor) if model is None else model.reconfigured(own)
         clusters = model.fit(data.train, progress=progress).partition_.clusters
         full = None if plan_only else model.full_retraining(progress=progress)[1].seconds
-        requests = requests or {name: ids for name, ids in _requests(data.train, model, trials).items() if name in kinds}
+        requests = requests or _requests(data.train, model, trials, kinds)
         purity = majority_share(model.partition_.assignment, data.train.labels)
         for name, drawn in requests.items():
             figures = [_measured(model, ids, plan_only) for ids in drawn]
@@ -84,13 +84,14 @@ def bench_requests(
     return {"dataset": data.name, "samples": len(data.train), "rows": rows, "hardware": hardware()}
 
 
-def _requests(samples: Samples, model: LMEraser, trials: int) -> dict[str, list[tuple[str, ...]]]:
+def _requests(samples: Samples, model: LMEraser, trials: int, kinds: tuple[str, ...]) -> dict[str, list[tuple[str, ...]]]:
     """Return the ids of each trial by kind of request; similar and random ones take at most half of the samples."""
     rng, n, ids = np.random.default_rng(0), len(samples), np.array(samples.ids)
+    sizes = [size for size in SIMILAR if 2 * size <= n and f"{size} similar" in kinds]
     features = model.prepare_members().features
     seeds = rng.choice(n, trials, replace=trials > n).tolist()
-    groups = [np.array([seed, *nearest(features, np.array([seed]), max(SIMILAR) - 1, samples.ids)]) for seed in seeds]
-    result = {f"{size} similar": [tuple(ids[group[:size]]) for group in groups] for size in SIMILAR if 2 * size <= n}
+    groups = [np.array([seed, *nearest(features, np.array([seed]), max(sizes) - 1, samples.ids)]) for seed in seeds] if sizes else []
+    result = {f"{size} similar": [tuple(ids[group[:size]]) for group in groups] for size in sizes}
     for size in RANDOM:
         if 2 * size <= n:
             result[f"{size} random"] = [tuple(ids[rng.choice(n, size, replace=False)]) for _ in range(trials)]
@@ -98,7 +99,7 @@ def _requests(samples: Samples, model: LMEraser, trials: int) -> dict[str, list[
         subjects = np.array(samples.subjects)
         result["one subject"] = [tuple(ids[subjects == subject]) for subject in rng.permutation(np.unique(subjects))[:trials]]
     result["one class"] = [tuple(ids[samples.labels == label]) for label in rng.permutation(np.unique(samples.labels))[:trials]]
-    return result
+    return {name: drawn for name, drawn in result.items() if name in kinds}
 
 
 def _measured(model: LMEraser, ids: tuple[str, ...], plan_only: bool) -> dict[str, float]:

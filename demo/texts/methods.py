@@ -79,7 +79,7 @@ def clusters_add(rows: Sequence[dict]) -> str:
             f"The clusters add nothing here to one linear classifier that forgets by subtraction: both have {share(alone)} on test images."
         )
     verdict = f"add {points:.1f} points to" if points > 0 else f"lose {-points:.1f} points against"
-    return f"The clusters {verdict} one linear classifier that forgets by subtraction ({share(mine)} and {share(alone)} on test images)."
+    return f"The clusters {verdict} one linear classifier that forgets by subtraction ({share(mine)} and {share(alone)} in test)."
 
 
 def method_cells(row: dict) -> list[tuple[str, str]]:

@@ -55,7 +55,7 @@ def test_a_result_says_time_forwards(taken, full, measured, words):
         (
             0.835,
             0.828,
-            "The clusters add 0.7 points to one linear classifier that forgets by subtraction (83.5 % and 82.8 % on test images).",
+            "The clusters add 0.7 points to one linear classifier that forgets by subtraction (83.5 % and 82.8 % in test).",
         ),
         (0.82, 0.828, "The clusters lose 0.8 points against"),
         (1.0, 1.0, "The clusters add nothing here to"),
