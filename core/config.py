@@ -56,7 +56,7 @@ class TrainConfig:
 class ServeConfig:
     """How the clusters and the global head combine into a prediction."""
 
-    mix: int = 4  # nearest clusters that vote; 1 is the paper's hard routing
+    mix: int = 8  # nearest clusters that vote; 1 is the paper's hard routing
     temperature: float = 0.1  # of the softmax over negative squared prototype distances, relative to the nearest
     global_weight: float = 0.5  # share of the global head; 0 leaves it out
     prior: float = 30.0  # prompt kind none: how many members the means over all data count for beside a cluster's own
