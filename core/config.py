@@ -108,7 +108,11 @@ PRESETS = {
         train=TrainConfig(steps=30, prompt_lr=1e-2, use_features=False),
         serve=ServeConfig(mix=1, global_weight=0.0),
     ),
-    "instant": EraserConfig(prompt=prompt_of_kind("none"), serve=ServeConfig(temperature=0.2, global_weight=0.0)),
+    "instant": EraserConfig(
+        partition=PartitionConfig("hierarchical"),  # purer; what a request touches costs next to nothing here
+        prompt=prompt_of_kind("none"),
+        serve=ServeConfig(temperature=0.2, global_weight=0.0),
+    ),
 }
 
 
