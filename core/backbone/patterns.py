@@ -1,5 +1,6 @@
-"""Draws public images from a seed with numpy alone, so that any backbone can have a codebook: crops of scikit-learn's two sample
-photographs, recolored ones, and waves. No font and no other file is involved, so that they are the same on every machine."""
+"""Draws public images from a seed, so that any backbone can have a codebook: crops of scikit-learn's two sample photographs, recolored
+ones, and waves. Neither fonts nor files of the project are involved.
+"""
 
 from __future__ import annotations
 

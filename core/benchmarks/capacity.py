@@ -57,8 +57,10 @@ def bench_capacity(
     were forgotten before the summed seconds passed the method's own training from scratch; `deletions_with_features` counts the
     features into it. Each is a lower bound where `exhausted` (`exhausted_with_features`) is False: `most` requests, or half of the
     images, cost less. `request_seconds` are mean, median, p95 and max. `accuracy` is that before any request, on `tested` images.
-    Raises InputError for an unknown partition or request, or `most` below 1.
+    Raises InputError for no partition, an unknown partition or request, or `most` below 1.
     """
+    if not partitions:
+        raise InputError(f"No partition is named; give at least one of {', '.join(METHODS)}.")
     if unknown := [name for name in partitions if name not in METHODS]:
         raise InputError(f"partition {unknown[0]!r} is not one of {', '.join(METHODS)}.")
     if unknown := [name for name in requests if name not in REQUESTS]:

@@ -40,6 +40,7 @@ def test_deletions_are_those_that_the_budget_pays_for(rows):
     ("partitions", "requests", "most", "named"),
     [
         (("ward",), ("random",), 1, "'ward' is not"),
+        ((), ("random",), 1, "No partition is named"),
         (("stable",), ("all",), 1, "'all' is not"),
         (("stable",), ("random",), 0, "--most is 0"),
     ],
