@@ -266,6 +266,6 @@ def nearest_neighbors(x: np.ndarray, y: np.ndarray, z: np.ndarray, t: np.ndarray
 
 
 def purity(samples: Samples, features: np.ndarray) -> float:
-    """Share of samples whose class is the most common one of their cluster, at the default partition."""
-    partition = make_partition(samples.digests, lambda rows: features[rows], PartitionConfig())
+    """Share of samples whose class is the most common one of their cluster, under the hierarchical partition, which any features have."""
+    partition = make_partition(samples.digests, lambda rows: features[rows], PartitionConfig("hierarchical"))
     return majority_share(partition.assignment, samples.labels)
