@@ -15,11 +15,11 @@ from core.benchmarks.baselines.lmeraser import Clusters
 from core.benchmarks.baselines.method import Cost, Method, Questions, prompting
 from core.benchmarks.baselines.sisa import Sisa
 from core.benchmarks.measure import spread
-from core.config import preset
+from core.config import PartitionConfig, preset
 from core.data.datasets import Dataset
 from core.errors import InputError
 from core.lmeraser.eraser import LMEraser
-from core.lmeraser.partition import METHODS
+from core.lmeraser.partition import METHODS, check_partition
 from core.lmeraser.similarity import nearest
 from core.runtime.determinism import hardware
 from core.runtime.progress import Progress, ProgressCallback
@@ -61,8 +61,8 @@ def bench_capacity(
     """
     if not partitions:
         raise InputError(f"No partition is named; give at least one of {', '.join(METHODS)}.")
-    if unknown := [name for name in partitions if name not in METHODS]:
-        raise InputError(f"partition {unknown[0]!r} is not one of {', '.join(METHODS)}.")
+    for name in partitions:
+        check_partition(PartitionConfig(name))
     if unknown := [name for name in requests if name not in REQUESTS]:
         raise InputError(f"request {unknown[0]!r} is not one of {', '.join(REQUESTS)}.")
     if most < 1:

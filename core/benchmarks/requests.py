@@ -12,12 +12,12 @@ import numpy as np
 
 from core.benchmarks.measure import spread
 from core.benchmarks.metrics import majority_share
-from core.config import preset
+from core.config import PartitionConfig, preset
 from core.data.datasets import Dataset
 from core.data.samples import Samples
 from core.errors import InputError
 from core.lmeraser.eraser import LMEraser
-from core.lmeraser.partition import METHODS
+from core.lmeraser.partition import check_partition
 from core.lmeraser.similarity import nearest
 from core.runtime.determinism import hardware
 from core.runtime.progress import ProgressCallback
@@ -44,8 +44,8 @@ def bench_requests(
     With `plan_only` nothing is forgotten, and seconds are those of planning. Raises InputError for an unknown partition or kind of
     request, or fewer than one trial.
     """
-    if unknown := [name for name in partitions if name not in METHODS]:
-        raise InputError(f"partition {unknown[0]!r} is not one of {', '.join(METHODS)}.")
+    for name in partitions:
+        check_partition(PartitionConfig(name))
     if unknown := [name for name in kinds if name not in KINDS]:
         raise InputError(f"request {unknown[0]!r} is not one of {', '.join(KINDS)}.")
     if trials < 1:
