@@ -33,7 +33,7 @@ NEXT = {
     "committed": set(),
     "withdrawn": set(),
 }
-MODEL = ("created", "rebuilt")  # events of the workspace itself, under request 0
+MODEL = ("created", "rebuilt", "learned")  # events of the model itself, under request 0
 GENESIS = "0" * 64
 PAGE = 512  # bytes: rows of about 0.8 kB fill such pages; pages of 4 kB stay a quarter empty
 _TABLES = """
@@ -98,7 +98,7 @@ class Ledger:
             self._db.close()
 
     def note(self, state: str, data: dict) -> None:
-        """Record that the workspace was created, or its model rebuilt for another environment."""
+        """Record that the workspace was created, its model rebuilt for another environment, or samples were learned."""
         with self._transaction():
             self._append(0, state, data)
         self._checkpoint()

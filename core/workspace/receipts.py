@@ -26,8 +26,8 @@ from pydantic import Field, StrictBool, StrictStr, TypeAdapter, ValidationError
 from core.errors import DataError
 from core.workspace.merkle import check_removal
 
-SCHEMA = 2
-ADDED = ("samples_before", "retained_before", "retained_after", "repaired")  # by schema 2
+SCHEMA = 3
+ADDED = {2: ("samples_before", "retained_before", "retained_after", "repaired"), 3: ("learned",)}  # by schema
 SEED_RULE = "each cluster's generator is seeded by the first 60 bits of its key"
 REMEDY = "Give the text as it was handed out."
 
@@ -66,6 +66,7 @@ class Receipt:
     retained_before: Hash | None  # Merkle roots over the ids (`core.workspace.merkle`), derived before any work
     retained_after: Hash | None
     repaired: StrictBool | None  # the workspace was repaired after the previous receipt and may have lost samples: see its ledger
+    learned: Count | None = None  # samples that the model learned since the previous receipt; None before schema 3
     seed: StrictStr = SEED_RULE
     previous: Hash | None = None  # hash of the receipt before
     schema: Count = SCHEMA
@@ -94,10 +95,11 @@ class Receipt:
         for name in sorted(content.keys() ^ names):
             verb = "A receipt of this schema has no" if name in content else "The receipt lacks the"
             raise DataError(f"{verb} field {name[:40]!r}. {REMEDY}")
-        for name in (name for name in ADDED if name in names and content[name] is None):
-            raise DataError(f"The receipt's {name} is 'None', which only schema 1 allows. {REMEDY}")
+        added = [name for later in ADDED.values() for name in later]
+        for name in (name for name in added if name in names and content[name] is None):
+            raise DataError(f"The receipt's {name} is 'None', which schema {content['schema']} does not allow. {REMEDY}")
         try:
-            receipt = _RECEIPT.validate_python({**dict.fromkeys(ADDED), **content})
+            receipt = _RECEIPT.validate_python({**dict.fromkeys(added), **content})
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             reason = first["msg"].replace("Input", "it", 1)
@@ -112,7 +114,8 @@ _RECEIPT = TypeAdapter(Receipt)
 
 def _names(schema: int) -> set[str]:
     """Return the fields that a receipt of a schema has."""
-    return {f.name for f in fields(Receipt) if schema > 1 or f.name not in ADDED}
+    later = {name for since, names in ADDED.items() if since > schema for name in names}
+    return {f.name for f in fields(Receipt)} - later
 
 
 def _schema(value: dict[str, Any]) -> int:
@@ -177,9 +180,14 @@ def _broken_link(before: Receipt | None, receipt: Receipt) -> Iterator[str]:
         yield f"receipt {receipt.request} follows {_short(receipt.previous)}, but the one before it has {_short(expected)}"
     if before and receipt.request <= before.request:
         yield f"receipt {receipt.request} comes after receipt {before.request}"
-    left = before.retained_after if before and not receipt.repaired else None
+    left = before.retained_after if before and not receipt.repaired and not receipt.learned else None
     if left and receipt.retained_before and receipt.retained_before != left:
         yield f"receipt {receipt.request} starts from samples {_short(receipt.retained_before)}, but {_short(left)} were left before it"
+    if before and receipt.learned and receipt.samples_before != before.samples + receipt.learned:
+        yield (
+            f"receipt {receipt.request} says that {receipt.learned} samples were learned since {before.samples} were left, "
+            f"but starts from {receipt.samples_before}"
+        )
     if receipt.samples_before is not None and receipt.samples_before - len(receipt.commitments) != receipt.samples:
         yield (
             f"receipt {receipt.request} says that of {receipt.samples_before} samples {receipt.samples} were left "

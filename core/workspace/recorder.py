@@ -16,6 +16,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from core.backbone.model import Backbone, load_backbone
+from core.data.samples import Samples
 from core.errors import CancelledError, InputError, StoreError
 from core.lmeraser.eraser import LMEraser, checked_ids
 from core.lmeraser.records import ForgetPlan, Outcome
@@ -87,6 +88,27 @@ class Recorder:
             pending = self.ledger.accept(ids, salt or os.urandom(32), self._accepted(ids))
             return self._carry_out(pending, plan, progress, cancel)
 
+    def learn(
+        self, samples: Samples, progress: ProgressCallback | None = None, cancel: threading.Event | None = None
+    ) -> tuple[str, ...]:
+        """Add samples of the same classes and image size, record that, and return the ids that they have in the model.
+
+        If it cannot be recorded, the model is as before. Raises what `LMEraser.learn` raises; StoreError; InputError where samples are
+        stored elsewhere, which this does not do.
+        """
+        with self._busy:
+            if self._erase:
+                raise InputError("A workspace's model does not learn more samples. Make a new workspace from all of them.")
+            self.resume()
+            before, root = self.eraser.model_, self.eraser.root_
+            outcome = self.eraser.learn(samples, progress, cancel)
+            try:
+                self.ledger.note("learned", {**self.facts(outcome), "root_before": root, "count": len(samples)})
+            except StoreError:
+                self.eraser.adopt(before)
+                raise
+            return self.eraser.samples_.ids[-len(samples) :]
+
     def resume(self, progress: ProgressCallback | None = None) -> Receipt | None:
         """Complete the request that was under way when the process ended, if any; raises StoreError."""
         with self._busy:
@@ -99,7 +121,7 @@ class Recorder:
 
     def recorded(self) -> dict:
         """Return what the ledger says of the model as it should be: root, samples, versions."""
-        return self.ledger.model_event("created", "trained", "rebuilt").data
+        return self.ledger.model_event("created", "trained", "rebuilt", "learned").data
 
     def versions(self) -> dict[str, str]:
         """Return what decides a state's bytes here: device, instruction set, library versions."""
@@ -227,6 +249,12 @@ class Recorder:
         rebuilt, earlier = self.ledger.last("rebuilt"), self.ledger.last("committed")
         return bool(rebuilt and "reason" in rebuilt.data and (earlier is None or earlier.seq < rebuilt.seq))
 
+    def _learned(self) -> int:
+        """Return how many samples the model has learned since the last receipt."""
+        events = self.ledger.events()
+        since = max((e.seq for e in events if e.state == "committed"), default=0)
+        return sum(e.data["count"] for e in events if e.state == "learned" and e.seq > since)
+
     def _receipt(self, pending: Pending, expected: dict, resumed: bool) -> Receipt:
         planned, trained = pending.facts["planned"], pending.facts["trained"]
         retrained = self._retrained(pending)
@@ -251,6 +279,7 @@ class Recorder:
             hardware=hardware(),
             backbone=self.eraser.backbone_.fingerprint,
             repaired=self._repaired(),
+            learned=self._learned(),
             **expected,
         ).after(Receipt.from_json(earlier.data["receipt"]) if earlier else None)
 

@@ -122,6 +122,9 @@ def check_replay(recorder: Recorder, request: int) -> None:
             f"Request {request} cannot be replayed: the samples that remained after it have partly been forgotten "
             f"since. Only the last one can ({last}); the chain vouches for earlier receipts."
         )
+    last_event = recorder.ledger.last("committed", "learned")
+    if last_event and last_event.state == "learned":
+        raise InputError(f"The model has learned more since request {request}, so it cannot be replayed. Forget what was learned first.")
 
 
 def replay_request(
@@ -190,9 +193,9 @@ def _broken_roots(events: tuple[Event, ...]) -> Iterator[str]:
     """Follow the model's root from event to event."""
     root = None
     for e in events:
-        if e.state in ("planned", "rebuilt") and e.data["root_before"] != root:
+        if e.state in ("planned", "rebuilt", "learned") and e.data["root_before"] != root:
             yield f"row {e.seq} starts from root {e.data['root_before'][:12]}, but the model had {str(root)[:12]}"
-        if e.state in ("created", "trained", "rebuilt"):
+        if e.state in ("created", "trained", "rebuilt", "learned"):
             root = e.data["root"]
         if e.state == "committed" and (e.data["receipt"]["root_after"] != root or e.data["receipt"]["request"] != e.request):
             yield f"row {e.seq} holds a receipt that does not belong to request {e.request}"
@@ -211,7 +214,7 @@ def _broken_samples(events: tuple[Event, ...]) -> Iterator[str]:
             expected[e.data["pending"]["request"]] = e.data["pending"]
         elif e.state == "committed":
             yield from _foreign_receipt(e, Receipt.from_json(e.data["receipt"]), accepted[e.request], expected[e.request])
-        held = e.data.get("retained") if e.state in ("created", "rebuilt", "trained") else held
+        held = e.data.get("retained") if e.state in ("created", "rebuilt", "trained", "learned") else held
 
 
 def _differing(event: Event, verb: str, stated: str | None, expected: str | None) -> Iterator[str]:
@@ -259,7 +262,7 @@ def _broken_untouched(recorder: Recorder) -> Iterator[str]:
 
 def _overview(recorder: Recorder, states: int) -> dict:
     events = recorder.ledger.events()
-    event = recorder.ledger.last("created", "trained", "rebuilt")
+    event = recorder.ledger.last("created", "trained", "rebuilt", "learned")
     recorded = event.data if event else {}
     return {
         "root": recorded.get("root"),

@@ -53,6 +53,7 @@ def receipt(request: int = 1, previous: Receipt | None = None) -> Receipt:
         retained_before=merkle_root(held(request)),
         retained_after=merkle_root(held(request)[2:]),
         repaired=False,
+        learned=0,
     ).after(previous)
 
 
@@ -109,7 +110,7 @@ def test_what_is_no_receipt_is_refused(text):
 
 
 def test_another_schema_is_refused():
-    for schema in (0, 3, None, "2", True):
+    for schema in (0, 4, None, "2", True):
         with pytest.raises(DataError, match=f"schema {schema}"):
             Receipt.from_json({**receipt().to_json(), "schema": schema})
 
@@ -118,11 +119,25 @@ def test_a_receipt_of_schema_1_stays_valid_by_its_own_hash():
     found = Receipt.from_json(OLD)
     assert (found.schema, found.retained_after, found.samples_before) == (1, None, None)
     assert found.to_json() == OLD
-    for name in ADDED:
+    for name in (name for names in ADDED.values() for name in names):
         with pytest.raises(DataError, match=f"no field '{name}'"):
             Receipt.from_json({**OLD, name: receipt().to_json()[name]})
     with pytest.raises(DataError, match="altered"):
         Receipt.from_json({**OLD, "samples": 11})
+
+
+def test_a_receipt_of_schema_2_stays_valid_by_its_own_hash():
+    second = replace(receipt(), schema=2, learned=None)
+    assert "learned" not in second.to_json()
+    assert Receipt.from_json(second.to_json()) == second
+
+
+def test_a_chain_goes_on_where_samples_were_learned_and_their_number_must_fit():
+    first = receipt(1)
+    more = replace(receipt(2), retained_before=A, samples_before=first.samples + 3, samples=first.samples + 1)
+    assert check_chain([first, replace(more, learned=3).after(first)]) == ()
+    assert "starts from samples" in check_chain([first, more.after(first)])[0]
+    assert "4 samples were learned" in check_chain([first, replace(more, learned=4).after(first)])[0]
 
 
 def test_a_chain_goes_on_over_a_change_of_schema():
@@ -133,8 +148,8 @@ def test_a_chain_goes_on_over_a_change_of_schema():
     assert read_receipts(json.dumps([r.to_json() for r in receipts])).problems == ()
 
 
-@pytest.mark.parametrize("field", ["samples_before", "retained_before", "retained_after", "repaired"])
-def test_a_receipt_of_schema_2_lacks_none_of_its_fields(field):
+@pytest.mark.parametrize("field", ["samples_before", "retained_before", "retained_after", "repaired", "learned"])
+def test_a_receipt_of_schema_3_lacks_none_of_its_fields(field):
     data = receipt().to_json()
     with pytest.raises(DataError, match=f"{field} is 'None'"):
         Receipt.from_json({**data, field: None})

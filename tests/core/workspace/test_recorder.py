@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from core.errors import CancelledError, InputError
+from core.errors import CancelledError, InputError, StoreError
 from core.lmeraser.eraser import LMEraser
 from core.lmeraser.records import ClusterState
 from core.workspace import clean_room as cleanroom
@@ -36,6 +36,39 @@ def test_a_private_ledger_gives_a_chain_of_receipts_and_the_clean_root(recorder,
     clean = LMEraser(tiny_config(), backbone).fit(base.samples_.without([*ids[:2], ids[5]]))
     assert receipts[1].root_after == recorder.eraser.root_ == clean.root_
     assert recorder.receipts() == tuple(receipts)
+
+
+def test_what_was_learned_and_forgotten_leaves_the_root_that_there_was(recorder, base, digits):
+    new = digits.train.take([70, 71])
+    ids = recorder.learn(new)
+    assert recorder.eraser.samples_.ids[-2:] == ids and recorder.eraser.root_ != base.root_
+    assert verify_model(recorder)["equal"]
+    receipts = [recorder.forget(ids[:1]), recorder.forget(ids[1:])]
+    assert recorder.eraser.root_ == receipts[1].root_after == base.root_
+    assert [r.learned for r in receipts] == [2, 0]
+    recorder.learn(new)
+    with pytest.raises(InputError, match="has learned more since"):
+        replay_request(recorder, 2)
+    receipts.append(recorder.forget(ids))
+    assert check_chain(receipts) == ()
+    assert verify_model(recorder)["equal"] and replay_request(recorder, 3)["problems"] == []
+    assert [e.state for e in recorder.ledger.events()].count("learned") == 2
+
+
+def test_what_cannot_be_recorded_is_not_learned(recorder, base, digits, monkeypatch):
+    def full(*_):
+        raise StoreError("The disk is full.")
+
+    monkeypatch.setattr(recorder.ledger, "note", full)
+    with pytest.raises(StoreError):
+        recorder.learn(digits.train.take([70]))
+    assert recorder.eraser.root_ == base.root_ and len(recorder.eraser.samples_) == 60
+
+
+def test_a_planted_row_about_learning_is_found(recorder, digits):
+    recorder.learn(digits.train.take([70]))
+    recorder.ledger.note("learned", {**recorder.facts(), "root_before": "a" * 64, "count": 1})
+    assert any("starts from root aaaaaaaaaaaa" in p for p in verify_model(recorder)["problems"])
 
 
 def test_cancelling_withdraws_and_unblocks(recorder, base):
