@@ -67,7 +67,7 @@ class Api:
         """Say what forgetting these rows would take; nothing is changed. With `data`, rows of other images are refused."""
         visitor, page = self._visitor(session), self._page(session)
         page.lab.numbering.check(data)
-        return page.lab.model(visitor).plan(page.lab.ids(_checked(rows, page.lab, visitor))).summary()
+        return page.lab.model(visitor).plan(page.lab.rows(visitor).ids(_checked(rows, page.lab, visitor))).summary()
 
     async def forget(self, session: str, rows: list[int], data: str = "") -> dict[str, Any]:
         """Forget these rows and return the result. With `data`, rows of other images are refused."""
@@ -76,7 +76,7 @@ class Api:
         if visitor.job:
             raise InputError(texts.BUSY)
         visitor.selection = tuple(_checked(rows, page.lab, visitor))
-        visitor.plan = page.lab.model(visitor).plan(page.lab.ids(visitor.selection))
+        visitor.plan = page.lab.model(visitor).plan(page.lab.rows(visitor).ids(visitor.selection))
         done = len(visitor.requests)
         async for _ in page.request.forget(session):
             pass

@@ -17,7 +17,7 @@ from demo.session.jobs import Jobs
 from demo.session.lab import Lab
 from demo.tabs.common import FIRST, STATIC, Parts
 from demo.tabs.page import Calls, Page
-from demo.tabs.request_panel import CHANGED
+from demo.request.panel import CHANGED
 from demo.view.theme import theme
 
 FETCH_JS = (STATIC / "fetch.js").read_text()

@@ -136,7 +136,7 @@ class Scatter(gr.HTML):
         self.n = n
         super().__init__(
             value=value,
-            html_template=_filled((HERE / "scatter.html").read_text(), texts or {}),
+            html_template=filled((HERE / "scatter.html").read_text(), texts or {}),
             css_template=(HERE / "scatter.css").read_text(),
             js_on_load=(HERE / "scatter.js").read_text(),
             apply_default_css=False,
@@ -170,7 +170,7 @@ class Scatter(gr.HTML):
         return [0, 1]
 
 
-def _filled(template: str, texts: dict[str, str]) -> str:
+def filled(template: str, texts: dict[str, str]) -> str:
     for key, text in texts.items():
         template = template.replace(f"[[{key}]]", html.escape(text, quote=True))
     return template

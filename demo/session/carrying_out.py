@@ -20,7 +20,7 @@ from core.runtime.progress import ProgressCallback
 from demo import texts
 from demo.session.lab import Lab
 from demo.session.protocol import Model
-from demo.session.requests import Probabilities, Request
+from demo.session.requests import Probabilities, Request, Unlearned
 from demo.session.visitor import Visitor
 from demo.session.work import InterruptedRequestError
 
@@ -44,17 +44,19 @@ def carry_out(
     model = lab.model(visitor)
     if plan.root != model.root:
         raise StalePlanError(texts.MODEL_CHANGED)
-    ids = tuple(lab.ids(rows))  # from the lab's own list, before any work: the proof is about these
+    ids = tuple(lab.rows(visitor).ids(rows))  # from the lab's own list, before any work: the proof is about these
     figures = plan_figures(lab, visitor, plan, rows)
     leaving = np.isin(model.samples.ids, plan.ids)
     forget_set, correct = model.samples.take(leaving), update_correct(lab, visitor)
     report = visitor.report
     before = model.evaluate(forget_set) if correct is None or report is None else _split(report, correct, leaving)
     digests = model.digests(plan.untouched)
-    reach, probabilities, prompts = model.reach(plan), _probabilities_before(model, plan, rows), _prompts_before(model, plan)
+    asked = model.samples.take(model.samples.rows(ids[:MOST_IMAGES]))
+    answers, reach, prompts = model.probabilities(asked), model.reach(plan), _prompts_before(model, plan)
     lab.open_ledger(visitor)
     receipt = model.forget(plan, progress=progress, cancel=cancel)
     report_after, digests_after = model.evaluate(forget_set), model.digests(plan.untouched)
+    probabilities = Probabilities(tuple(rows[:MOST_IMAGES]), asked.labels, answers, model.probabilities(asked))
     same = sum(digests_after[key] == digest for key, digest in digests.items())
     request = Request(
         rows,
@@ -70,6 +72,7 @@ def carry_out(
         reach=reach,
         probabilities=probabilities,
         prompts_before=prompts,
+        taught=next((Unlearned(taught.root, taught.answers) for row, taught in visitor.taught.items() if row in rows), None),
     )
     lab.done(visitor, request, report_after, None if correct is None else correct[~leaving])
     return request
@@ -90,14 +93,6 @@ def update_correct(lab: Lab, visitor: Visitor) -> np.ndarray | None:
     return holder.correct
 
 
-def complete_probabilities(lab: Lab, visitor: Visitor) -> None:
-    """Ask the model as it is now about the last request's first images, from the lab's own copy of them."""
-    request = visitor.last
-    if visitor.model is not None and request is not None and request.probabilities is not None:
-        images = lab.samples.take(np.array(request.probabilities.rows, np.int64))
-        visitor.amend(request, probabilities=replace(request.probabilities, after=visitor.model.probabilities(images)))
-
-
 def _split(report: EvaluationReport, correct: np.ndarray, leaving: np.ndarray) -> EvaluationReport:
     """Return the report on a model from its own report and `correct` (n,), with the samples that leave (n,) counted apart."""
 
@@ -106,11 +101,6 @@ def _split(report: EvaluationReport, correct: np.ndarray, leaving: np.ndarray) -
 
     nothing = replace(report.test, accuracy=None, n=0)
     return replace(report, retained=score(correct[~leaving]) or nothing, forgotten=score(correct[leaving]))
-
-
-def _probabilities_before(model: Model, plan: ForgetPlan, rows: tuple[int, ...]) -> Probabilities:
-    first = model.samples.take(model.samples.rows(plan.ids[:MOST_IMAGES]))
-    return Probabilities(tuple(rows[:MOST_IMAGES]), model.probabilities(first))
 
 
 def _prompts_before(model: Model, plan: ForgetPlan) -> dict[str, np.ndarray | None]:

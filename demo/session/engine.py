@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from core.benchmarks.metrics import EvaluationReport
     from core.benchmarks.request_reach import Reaches
     from core.lmeraser.eraser import LMEraser
+    from core.workspace.ledger import Event
     from core.workspace.proof import Proof
     from core.workspace.receipts import Receipt
     from core.workspace.recorder import Recorder
@@ -89,10 +90,18 @@ class CoreModel:
     def fork(self) -> CoreModel:
         return CoreModel(self.eraser.fork(), self.test, self.name)
 
-    def without(self, ids: Sequence[str], progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> CoreModel:
+    def without(
+        self,
+        ids: Sequence[str],
+        learned: Sequence[Samples] = (),
+        progress: ProgressCallback | None = None,
+        cancel: threading.Event | None = None,
+    ) -> CoreModel:
         copy = self.fork()
         if ids:
             copy.eraser.forget(copy.eraser.plan(ids), progress=progress, cancel=cancel)
+        for samples in learned:
+            copy.eraser.learn(samples, progress=progress, cancel=cancel)
         return copy
 
     def prepare(self) -> None:
@@ -172,6 +181,12 @@ class CoreModel:
 
     def forget(self, plan: ForgetPlan, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> Receipt:
         return self._ledger().forget(plan, progress, cancel)
+
+    def learn(self, samples: Samples, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> tuple[str, ...]:
+        return self._ledger().learn(samples, progress, cancel)
+
+    def learned(self) -> tuple[Event, ...]:
+        return tuple(e for e in self.recorder.ledger.events() if e.state == "learned") if self.recorder else ()
 
     def receipts(self) -> tuple[Receipt, ...]:
         return self.recorder.receipts() if self.recorder else ()
@@ -254,6 +269,10 @@ class CoreEngine:
     def numbering(self, samples: Samples) -> str:
         """Return the fingerprint of the samples."""
         return of_samples(samples)
+
+    def examples(self) -> np.ndarray:
+        """Return the test images."""
+        return self.dataset.test.images
 
     def facts(self) -> dict[str, str]:
         """Return what a reader of a timing wants to know of this machine."""

@@ -101,6 +101,12 @@ class Jobs:
         pool.submit(self._run, job, work, send)
         return job
 
+    @property
+    def idle(self) -> bool:
+        """Whether no request waits or runs; studies do not count."""
+        with self._lock:
+            return all(job.study for job in self._jobs)
+
     def ahead(self, job: Job) -> int:
         """Return how many jobs of the same queue come before this one."""
         with self._lock:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import secrets
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.data.samples import Samples
-from core.errors import InputError, LMEraserError, NotFittedError, RepairNeeded, UnknownSampleError
+from core.errors import CancelledError, InputError, LMEraserError, NotFittedError, RepairNeeded
 from core.runtime.progress import Progress, ProgressCallback
 from core.runtime.temporary import Scratch
 from demo import texts
 from demo.map.points import blur_points, publish_points
 from demo.selection.numbering import Numbering, without_content
+from demo.selection.rows import SPARE, Rows
 from demo.session.jobs import Job
 from demo.session.protocol import Engine, Model
 from demo.session.requests import Clean, Measurement, Request, measured
@@ -152,8 +153,12 @@ class Lab:
         request = visitor.requests[-1]
         if self.shared:
             return self.replayed(visitor, self.model(visitor).replay(request.number, progress, cancel))
-        ids = [i for r in visitor.requests for i in r.ids]
-        proof = self.model(visitor).prove(self.samples, ids, progress, cancel)
+        own = [taught.sample for taught in visitor.taught.values()]
+        before = functools.reduce(Samples.extended, own, self.samples)  # a taught picture that was forgotten never gets there
+        ids = [i for r in visitor.requests for i in r.ids if i in self.row_of]
+        proof = self.model(visitor).prove(before, ids, progress, cancel)
+        if cancel.is_set():  # the model may be changing already
+            raise CancelledError(texts.CANCELLED)
         return self._cleaned(visitor, request.number, of_proof(proof), proof.seconds.total)
 
     def replayed(self, visitor: Visitor, report: dict[str, Any]) -> Clean:
@@ -213,7 +218,9 @@ class Lab:
         if self.base is not None:
             visitor.model, visitor.report = self.model(self.base).fork(), self.base.report
             visitor.correct, visitor.correct_root = self.base.correct, self.base.correct_root
-        visitor.plan, visitor.fresh = None, ()
+        visitor.plan, visitor.fresh, visitor.story = None, (), ""
+        visitor.taught.clear()
+        visitor.taught_so_far = 0
         visitor.stop()
         visitor.requests.clear()
         visitor.findings.clear()
@@ -253,6 +260,8 @@ class Lab:
         holder.requests[:] = [*(r.bare() for r in holder.requests), request.nameless() if self.shared else request]
         holder.report, holder.correct = report, correct
         visitor.selection, visitor.plan, visitor.fresh, visitor.left = (), None, request.rows, ()
+        for row in request.rows:
+            visitor.taught.pop(row, None)
         if self.shared:
             self._erase(request.rows)
             for other in list(self._visitors.values()):
@@ -329,8 +338,11 @@ class Lab:
         """
         if self.shared:
             raise InputError(texts.FORGOTTEN_FOR_GOOD)
-        earlier = [row for r in visitor.requests if r.outcome is not request.outcome for row in r.rows]
-        model = self.model(self.base).without(self.ids(earlier), progress, cancel)
+        if any(row >= len(self.samples) for row in request.rows):
+            raise InputError(texts.TAUGHT_IS_GONE)
+        earlier = [i for r in visitor.requests if r.outcome is not request.outcome for i in r.ids if i in self.row_of]
+        taught = [t.sample for t in visitor.taught.values() if t.requests < len(visitor.requests)]
+        model = self.model(self.base).without(earlier, taught, progress, cancel)
         if model.root != request.outcome.root_before:
             raise InputError(texts.NO_EARLIER_MODEL)
         return model
@@ -354,33 +366,21 @@ class Lab:
             return [self.workspace]
         return [visitor.folder] if visitor.folder else []
 
-    def ids(self, rows: Iterable[int]) -> list[str]:
-        """Return the sample ids at these rows of the map."""
-        return [self.samples.ids[row] for row in rows]
+    @property
+    def size(self) -> int:
+        """How many rows the map has: the data set's, and spare ones for what a visitor teaches a model of their own."""
+        return len(self.samples) + (0 if self.shared else SPARE)
 
-    def rows(self, ids: Iterable[str]) -> list[int]:
-        """Return the rows on the map of these sample ids; raises UnknownSampleError."""
-        try:
-            return sorted(self.row_of[i] for i in ids)
-        except KeyError as error:
-            raise UnknownSampleError(f"{error.args[0]!r:.24} is not a sample of this data set.") from error
+    def rows(self, visitor: Visitor) -> Rows:
+        """Return what the rows of the visitor's map are."""
+        return Rows(self.samples, self.row_of, visitor.taught, self.size - len(self.samples))
 
     def row_clusters(self, visitor: Visitor) -> np.ndarray:
         """Return the cluster of each row of the map in the visitor's model; -1 where a sample is forgotten."""
         model, known = self.model(visitor), visitor.row_clusters
         while known is None or known[0] != model.root:  # again where a request changed a shared model meanwhile
-            root, rows, clusters = model.root, self.rows_of(model), model.assignment
+            rows = self.rows(visitor)  # read first: what a request takes out of a shared model meanwhile is still in it
+            root, ids, clusters = model.root, model.samples.ids, model.assignment
             if root == model.root:
-                known = visitor.row_clusters = (root, self.scattered(clusters, rows))
+                known = visitor.row_clusters = (root, rows.scattered(clusters, rows.of(ids)))
         return known[1]
-
-    def rows_of(self, model: Model) -> list[int]:
-        """Return the row on the map of each of the model's samples."""
-        row_of = self.row_of  # read first: what a request takes out of a shared model meanwhile is still in it
-        return [row_of[i] for i in model.samples.ids]
-
-    def scattered(self, values: np.ndarray, rows: Sequence[int]) -> np.ndarray:
-        """Return one value per row of the map from one for each of these rows; -1 elsewhere, where samples are forgotten."""
-        out = np.full(len(self.samples), -1, np.int64)
-        out[list(rows)] = values
-        return out

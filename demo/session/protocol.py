@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from core.benchmarks.compare_methods import Bench
     from core.benchmarks.metrics import EvaluationReport
     from core.benchmarks.request_reach import Reaches
+    from core.workspace.ledger import Event
     from core.workspace.proof import Proof
     from core.workspace.receipts import Receipt
 
@@ -74,8 +75,14 @@ class Model(Protocol):
     def fork(self) -> Model:
         """Return an independent copy without a ledger."""
 
-    def without(self, ids: Sequence[str], progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> Model:
-        """Return an independent copy that has forgotten these ids, recorded nowhere; raises CancelledError."""
+    def without(
+        self,
+        ids: Sequence[str],
+        learned: Sequence[Samples] = (),
+        progress: ProgressCallback | None = None,
+        cancel: threading.Event | None = None,
+    ) -> Model:
+        """Return an independent copy that has forgotten these ids and learned these samples, recorded nowhere; raises CancelledError."""
 
     def prepare(self) -> None:
         """Compute what the next plans have in common, so that previews come at once."""
@@ -122,6 +129,12 @@ class Model(Protocol):
     def forget(self, plan: ForgetPlan, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> Receipt:
         """Execute a plan, recorded step by step in the ledger, and return the receipt; raises CancelledError, StoreError."""
 
+    def learn(self, samples: Samples, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> tuple[str, ...]:
+        """Add samples, record that in the ledger, and return the ids that they have now; raises CancelledError, StoreError."""
+
+    def learned(self) -> tuple[Event, ...]:
+        """Return the ledger's rows about what was learned, oldest first; none without a ledger."""
+
     def receipts(self) -> tuple[Receipt, ...]:
         """Return all receipts, oldest first; none without a ledger."""
 
@@ -160,6 +173,9 @@ class Engine(Protocol):
 
     def numbering(self, samples: Samples) -> str:
         """Return the fingerprint of what the rows of these samples mean; empty while that is not known yet."""
+
+    def examples(self) -> np.ndarray:
+        """Return images (n, h, w, 3) like the private ones that no model here learns; none where there are none to show."""
 
     def facts(self) -> dict[str, str]:
         """Return hardware and versions."""

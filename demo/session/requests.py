@@ -59,11 +59,27 @@ class Clean:
 
 @dataclass(frozen=True, eq=False)
 class Probabilities:
-    """Class probabilities (n, classes) of a request's first rows, before it and after; deleted when the next request comes."""
+    """Labels (n,) and class probabilities (n, classes) of a request's first rows, before and after; deleted when the next request comes."""
 
     rows: tuple[int, ...]
+    labels: np.ndarray
     before: np.ndarray
-    after: np.ndarray | None = None
+    after: np.ndarray
+
+    @property
+    def telling(self) -> int:
+        """The place of the image whose answer the request changed most; of those that changed alike, the first."""
+        changed = self.before.argmax(1) != self.after.argmax(1)
+        lost = np.array([b[c] - a[c] for b, a, c in zip(self.before, self.after, self.labels.tolist(), strict=True)])
+        return int(np.argmax(lost.round(3) + changed))
+
+
+@dataclass(frozen=True, eq=False)
+class Unlearned:
+    """What the model was before it learned a picture that a request then forgot: its root, and its answers (classes,) about it."""
+
+    root: str
+    answers: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -94,6 +110,7 @@ class Request:
     reach: Reaches | None = None
     probabilities: Probabilities | None = None
     prompts_before: dict[str, np.ndarray | None] = field(default_factory=dict)  # by key of the retrained cluster
+    taught: Unlearned | None = None  # of the first image, if the visitor had taught it
     compared: tuple[dict, ...] = ()  # rows of core.benchmarks.compare_methods, one a method
     compared_at: str = ""  # when, for people
     audit: dict[str, Any] | None = None  # record of core.audit.membership
@@ -112,7 +129,7 @@ class Request:
 
     def bare(self) -> Request:
         """Return the request without what shows traces of the forgotten images themselves."""
-        return replace(self, probabilities=None, prompts_before={})
+        return replace(self, probabilities=None, prompts_before={}, taught=None)
 
     def nameless(self) -> Request:
         """Return the request as it may stay where its images are deleted for good: bare, and without their ids."""

@@ -37,7 +37,8 @@ def offered(lab: Lab, visitor: Visitor) -> list[tuple[str, str, str]]:
 def _similar(lab: Lab, visitor: Visitor) -> list[int]:
     if len(visitor.selection) > MOST_LIKENED:
         return []
-    return lab.rows(lab.model(visitor).similar(lab.ids(visitor.selection), SIMILAR))
+    rows = lab.rows(visitor)
+    return sorted(rows.of(lab.model(visitor).similar(rows.ids(visitor.selection), SIMILAR)))
 
 
 def _rest(lab: Lab, visitor: Visitor, scheme: Any) -> list[int]:
@@ -46,18 +47,20 @@ def _rest(lab: Lab, visitor: Visitor, scheme: Any) -> list[int]:
     if codes is None:
         return []
     same = np.isin(codes, codes[list(visitor.selection)])
-    same[[*visitor.selection, *visitor.forgotten]] = False
+    rows = lab.rows(visitor)
+    empty = [row for row in range(len(rows.data), len(rows)) if row not in rows]
+    same[[*visitor.selection, *visitor.forgotten, *empty]] = False
     return np.flatnonzero(same).tolist()
 
 
 def _codes(lab: Lab, visitor: Visitor, scheme: Any) -> np.ndarray | None:
     """Return the group (n,) of each row of the map under a scheme; None for one that does not apply."""
     if scheme == "class":
-        return lab.samples.labels
+        return lab.rows(visitor).labels()
     if scheme == "cluster":
         return lab.row_clusters(visitor)
     if scheme == "subject" and lab.samples.subjects:
-        return np.array(lab.samples.subjects)
+        return np.array([*lab.samples.subjects, *[texts.YOURS] * (lab.size - len(lab.samples))])
     return None
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.lmeraser.records import ForgetPlan
+from demo.selection.rows import Taught
 from demo.session.jobs import Job
 from demo.session.limits import Rate
 from demo.session.protocol import Model
@@ -41,6 +42,9 @@ class Visitor:
     correct_root: str = ""  # of the model that `correct` belongs to
     row_clusters: tuple[str, np.ndarray] | None = None  # root, and the cluster of each row of the map under it
     selection: tuple[int, ...] = ()  # rows on the map
+    taught: dict[int, Taught] = field(default_factory=dict)  # by row: pictures of their own that the model holds
+    taught_so_far: int = 0  # forgotten ones included: their rows are not used again
+    story: str = ""  # what the request column shows instead of the selection: teach, result, or neither
     drawn: int = 0  # how many of them were drawn at random: all, or none
     seed: int = 0  # of drawing at random
     plan: ForgetPlan | None = None
@@ -92,17 +96,17 @@ class Visitor:
         job.when_over(lambda: self._rest(job))
         return job
 
-    def begin_study(self, job: Job) -> Job:
-        """Make this the visitor's study until it is over; return the job."""
-        self.study = job
-        job.when_over(lambda: setattr(self, "study", None) if self.study is job else None)
+    def begin_study(self, job: Job, proving: int = 0) -> Job:
+        """Make this the visitor's study until it is over, and note the request that it checks, if it does; return the job."""
+        self.study, self.proving = job, proving
+        job.when_over(lambda: self._studied() if self.study is job else None)
         return job
 
     def end_study(self) -> None:
         """Stop the study, if one runs, and ignore what comes of it."""
         if self.study:
             self.study.stop()
-        self.study = None
+            self._studied()
 
     def stop(self) -> None:
         """Stop what runs, except a request: that goes on, and only its own Cancel withdraws it."""
@@ -117,6 +121,9 @@ class Visitor:
         if self.job is None:
             self._let_go()
 
+    def _studied(self) -> None:
+        self.study, self.proving = None, 0
+
     def _rest(self, job: Job) -> None:
         if self.job is job:
             self.job, self.proving = None, 0
@@ -126,6 +133,7 @@ class Visitor:
     def _let_go(self) -> None:
         self.discard()
         self.model, self.plan, self.correct, self.report, self.row_clusters = None, None, None, None, None
+        self.taught = {}
         self.requests, self.findings = [], {}  # the list and dictionary themselves may be everyone's
 
     def keep_file(self, path: Path) -> None:

@@ -122,6 +122,10 @@ class WorkspaceEngine:
         """Return this machine's self-test, run now or stored by an earlier start."""
         return kept_selftest(cache_folder())
 
+    def examples(self) -> np.ndarray:
+        """Return the test images that are at hand."""
+        return self.test.images
+
     def facts(self) -> dict[str, str]:
         """Return what a reader of a timing wants to know of this machine."""
         return machine()

@@ -86,6 +86,7 @@ class Context:
     def __init__(self, lab: Lab, jobs: Jobs, offers: Offers | None = None):
         self.lab, self.jobs, self.tabs = lab, jobs, Tabs()
         self.offers = offers or Offers((lab.engine.pair,))
+        self.card: Show = lambda visitor: {}  # the result's card, once the request column is there
 
     def guest(self, token: str | None) -> Visitor:
         """Return the visitor of a token; raises InputError when the session is over."""
@@ -95,8 +96,8 @@ class Context:
         return visitor
 
     def verdict_changed(self, visitor: Visitor) -> Updates:
-        """Return what a new verdict changes: the status line and the tabs that say something of it."""
-        return {"status": self.status(visitor), **self.tabs.changed(visitor, *VERDICT)}
+        """Return what a new verdict changes: status line, the result's card, and the tabs that say something of it."""
+        return {"status": self.status(visitor), **self.card(visitor), **self.tabs.changed(visitor, *VERDICT)}
 
     def status(self, visitor: Visitor) -> str:
         """Return the status line."""

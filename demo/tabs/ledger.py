@@ -16,7 +16,7 @@ from demo.session.verdict import Verdict, first_failed
 from demo.session.visitor import Visitor
 from demo.session.work import Work, carry, progress_of
 from demo.tabs.common import STATIC, Context, Parts, Updates, html, trained
-from demo.tabs.request_panel import RequestPanel
+from demo.request.panel import RequestPanel
 from demo.view import markup
 from demo.view import markup_receipts as receipts_markup
 

@@ -11,11 +11,10 @@ import numpy as np
 
 from demo import texts
 from demo.map import Marks, Paint, Scatter, Scheme
-from demo.session.carrying_out import complete_probabilities, update_correct
+from demo.session.carrying_out import update_correct
 from demo.session.jobs import Finished, QueueFullError
 from demo.session.visitor import Visitor
 from demo.tabs.common import Context, Parts, Updates
-from demo.tabs.result import show_probabilities
 from demo.view.pictures import data_uri
 
 
@@ -29,7 +28,7 @@ class MapPanel:
         """Create the map; `thumbnail` is the function behind the hover card."""
         return {
             "map": Scatter(
-                n=len(self.lab.samples),
+                n=self.lab.size,
                 points=self.points(),
                 texts=texts.MAP,
                 thumbnail=thumbnail,
@@ -50,43 +49,44 @@ class MapPanel:
     def marks(self, visitor: Visitor, working: bool = False) -> str:
         """Return what is marked: forgotten images, those of the last request, touched clusters."""
         touched = visitor.plan.touched if visitor.plan else ()
-        return Marks(visitor.forgotten, visitor.fresh, touched, working).message(len(self.lab.samples))
+        return Marks(visitor.forgotten, visitor.fresh, touched, working).message(self.lab.size)
 
     def paint(self, visitor: Visitor) -> str:
         """Return the ways to color the map."""
-        samples, model = self.lab.samples, visitor.model
-        labels = samples.labels.copy()
+        samples, model, rows = self.lab.samples, visitor.model, self.lab.rows(visitor)
+        labels = rows.labels()
         labels[list(visitor.forgotten)] = -1
         schemes = {"class": Scheme(texts.SCHEMES["class"], samples.classes, labels)}
         if model is not None:
             names = tuple(texts.CLUSTER.format(c) for c in range(model.clusters))
             schemes["cluster"] = Scheme(texts.SCHEMES["cluster"], names, self.lab.row_clusters(visitor))
-            rows, correct = self.lab.rows_of(model), visitor.correct
-            if correct is not None and len(correct) == len(rows):  # not while a request is changing a shared model
-                schemes["correct"] = Scheme(texts.SCHEMES["correct"], texts.CORRECT, self.lab.scattered(np.where(correct, 0, 1), rows))
+            known, correct = rows.of(model.samples.ids), visitor.correct
+            if correct is not None and len(correct) == len(known):  # not while a request is changing a shared model
+                schemes["correct"] = Scheme(texts.SCHEMES["correct"], texts.CORRECT, rows.scattered(np.where(correct, 0, 1), known))
         if samples.subjects:
-            subjects, codes = np.unique(samples.subjects, return_inverse=True)
+            own = [texts.YOURS] * (len(rows) - len(samples))
+            subjects, codes = np.unique([*samples.subjects, *own], return_inverse=True)
             schemes["subject"] = Scheme(texts.SCHEMES["subject"], tuple(subjects.tolist()), codes)
         return Paint(schemes, "class").message()
 
-    def title(self, row: int) -> str:
+    def title(self, visitor: Visitor, row: int) -> str:
         """Return an image's class in words."""
-        return f"{texts.SCHEMES['class']} {self.lab.samples.classes[self.lab.samples.labels[row]]}"
+        return texts.picture(self.lab.samples.classes[self.lab.rows(visitor).label(row)], row in visitor.taught)
 
     def thumbnail(self, sent: Any) -> dict | None:
         """Return the hover card of one picture, to the visitor whose token is given; None for anything else."""
         sent = sent if isinstance(sent, dict) else {}
         visitor, row = self.lab.find(sent.get("token")), sent.get("row")
-        if visitor is None or not isinstance(row, int) or not 0 <= row < len(self.lab.samples) or row in visitor.forgotten:
+        if visitor is None or not isinstance(row, int) or row not in self.lab.rows(visitor) or row in visitor.forgotten:
             return None
         lines = [texts.CLUSTER.format(self.lab.row_clusters(visitor)[row])] if visitor.model else []
-        if self.lab.samples.subjects:
+        if self.lab.samples.subjects and row < len(self.lab.samples):
             lines.append(f"{texts.SCHEMES['subject']} {self.lab.samples.subjects[row]}")
-        title, lines = texts.card(row, self.title(row), lines)
-        return {"src": data_uri(self.lab.samples.images[row]), "title": title, "lines": lines}
+        title, lines = texts.card(row, self.title(visitor, row), lines)
+        return {"src": data_uri(self.lab.rows(visitor).images([row])[0]), "title": title, "lines": lines}
 
     async def recolor(self, token: str | None) -> AsyncIterator[Updates]:
-        """Bring the map's right-or-wrong colors and the probability card up to date, after the result is already on the page.
+        """Bring the map's right-or-wrong colors up to date, after the result is already on the page.
 
         An event of its own: when one ends, Gradio shows its last state once more, and by then a visitor may have made another selection.
         """
@@ -99,14 +99,9 @@ class MapPanel:
             return
         async for event in self.context.jobs.follow(job):
             if isinstance(event, Finished) and not visitor.job and self.lab.find(visitor.token) and visitor.model is not None:
-                paint = gr.update(paint=await asyncio.to_thread(self.paint, visitor))
-                yield {"map": paint, **self.context.tabs.part(visitor, "result", self._probabilities)}
-
-    def _probabilities(self, visitor: Visitor) -> Updates:
-        return show_probabilities(self.lab, visitor)
+                yield {"map": gr.update(paint=await asyncio.to_thread(self.paint, visitor))}
 
     def _ask_again(self, visitor: Visitor) -> None:
-        complete_probabilities(self.lab, visitor)
         update_correct(self.lab, visitor)
         if visitor.model is not None:
             visitor.model.prepare()

@@ -72,7 +72,7 @@ class Membership:
 
     def _audit(self, visitor: Visitor, request: Request, progress: ProgressCallback, cancel: threading.Event) -> dict[str, Any]:
         before = self.lab.before(visitor, request, progress, cancel)
-        record = before.audit(self.lab.ids(request.rows), progress, cancel)
+        record = before.audit(request.ids, progress, cancel)
         if record["root"]["after"] != request.outcome.root_after:
             raise LMEraserError(texts.AUDIT_OTHER_MODEL)
         return record

@@ -87,7 +87,7 @@ class MethodsTab:
     def _answers(self, visitor: Visitor, request: Request, names: list[str], send: Callable, cancel: threading.Event) -> None:
         report: Callable[[Any], None] = progress_of(send)
         bench = self.lab.bench(visitor, request, report, cancel)
-        for rows in bench.answers(names, self.lab.ids(request.rows), progress=report, cancel=cancel):
+        for rows in bench.answers(names, request.ids, progress=report, cancel=cancel):
             send(Answered(tuple(rows)))
 
     def stop(self, token: str | None) -> Updates:

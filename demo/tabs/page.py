@@ -23,7 +23,7 @@ from demo.tabs.ledger import LedgerTab
 from demo.tabs.map_panel import MapPanel
 from demo.tabs.methods import MethodsTab
 from demo.tabs.proof import ProofTab
-from demo.tabs.request_panel import RequestPanel
+from demo.request.panel import RequestPanel
 from demo.tabs.result import ResultTab
 from demo.tabs.selecting import Selecting
 from demo.view import markup

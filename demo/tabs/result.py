@@ -15,6 +15,7 @@ from gradio.utils import get_upload_folder
 
 from core.errors import InputError
 from demo import texts
+from demo.request.card import full_time
 from demo.session.lab import Lab
 from demo.session.requests import Probabilities, Request
 from demo.session.visitor import Visitor
@@ -98,19 +99,13 @@ class ResultTab:
         verdict = self.lab.verdict(visitor, request.number)
         headline = texts.headline(len(request.rows), taken, full, request.clean is not None, verdict.kind)
         said = texts.result_summary(spoken, taken, full)
-        shown = markup.result(verdict.kind, headline, texts.doubt(verdict), cards, notes, self._badge(request), said)
+        shown = markup.result(verdict.kind, headline, texts.doubt(verdict), cards, notes, full_time(request, self.lab.measured), said)
         return shown + self._downloads(visitor, request)
 
     def _downloads(self, visitor: Visitor, request: Request) -> str:
         verdict_of = lambda r: self.lab.verdict(visitor, r.number)  # noqa: E731
         everything = exports.files(visitor.requests, self.lab, verdict_of) if len(visitor.requests) > 1 else ()
         return markup.downloads([*exports.files([request], self.lab, verdict_of), *everything])
-
-    def _badge(self, request: Request) -> str:
-        if request.clean:
-            return texts.measured(request.clean.seconds, "", True)
-        m = self.lab.measured
-        return texts.estimated(m.seconds, m.day, m.here, m.samples, request.outcome.samples) if m else texts.NOT_MEASURED
 
 
 def show_probabilities(lab: Lab, visitor: Visitor) -> Updates:
@@ -122,16 +117,14 @@ def show_probabilities(lab: Lab, visitor: Visitor) -> Updates:
     probabilities = request.probabilities if request else None
     if request is None or probabilities is None:
         return {"probabilities": ""}
-    if probabilities.after is None:
-        return {"probabilities": markup_methods.probabilities_waiting()}
-    cards = [_card(lab, probabilities, probabilities.after, i) for i in range(len(probabilities.rows))]
+    cards = [_card(lab, probabilities, i) for i in range(len(probabilities.rows))]
     return {"probabilities": markup_methods.probabilities(cards, len(request.rows) - len(cards))}
 
 
-def _card(lab: Lab, probabilities: Probabilities, after: np.ndarray, i: int) -> tuple[int, str, list[tuple[str, float, float, bool]]]:
+def _card(lab: Lab, probabilities: Probabilities, i: int) -> tuple[int, str, list[tuple[str, float, float, bool]]]:
     """Return one image's number, class, and (class, before, after, whether it is the true one) of its likeliest classes."""
-    row, classes = probabilities.rows[i], lab.samples.classes
-    true = int(lab.samples.labels[row])
+    row, classes, after = probabilities.rows[i], lab.samples.classes, probabilities.after
+    true = int(probabilities.labels[i])
     highest = np.maximum(probabilities.before[i], after[i])
     highest[true] = np.inf
     shown = sorted(np.argsort(-highest, kind="stable")[:MOST_CLASSES].tolist())

@@ -18,7 +18,7 @@ from demo.selection.numbers import parse_numbers, ranges
 from demo.session.suggestions import addable
 from demo.session.visitor import Visitor
 from demo.tabs.common import Parts, Updates, html
-from demo.tabs.request_panel import RequestPanel
+from demo.request.panel import RequestPanel
 from demo.view import toolbar
 
 
@@ -68,7 +68,7 @@ class Selecting:
         count = _whole("count", count, 1, len(self.lab.samples))
         seed = _whole("seed", seed, 0, permalink.MOST_SEED)
         samples = self.lab.samples if visitor.model is None else visitor.model.samples
-        updates = self.request.reselected(visitor, self.lab.rows(select(samples, count=count, seed=seed)))
+        updates = self.request.reselected(visitor, sorted(self.lab.rows(visitor).of(select(samples, count=count, seed=seed))))
         visitor.seed, visitor.drawn = seed, 0 if visitor.requests or self.lab.shared else count  # a later draw would pick others
         return updates
 

@@ -30,6 +30,13 @@ VERDICTS = {
         "runs it. Equal roots would prove nothing here, so nothing is called exact.",
     ),
 }
+BADGES = {  # what the result's card says beside each verdict's title
+    "unchecked": "A separate process can train a model without these pictures and compare.",
+    "running": "A separate process trains a model that never sees these pictures.",
+    "equal": "A model trained from scratch without these pictures is identical.",
+    "different": "The model differs from one trained without these pictures.",
+    "unprovable": "This machine's self-test failed, so equal roots would prove nothing.",
+}
 VERDICTS_SHORT = {
     "unchecked": "not checked here",
     "running": "being checked",

@@ -1,4 +1,4 @@
-"""A request: its preview, its buttons and its progress."""
+"""The request column: three ways in, teaching a picture, a request's preview, its buttons and its progress."""
 
 from __future__ import annotations
 
@@ -61,11 +61,89 @@ def copies(n: int) -> str:
     return f"{count(n, 'identical copy', 'identical copies')} of your selection would stay in the model."
 
 
-def forget_button(n: int) -> str:
-    """Return the button's words for a selection of n."""
-    return f"Forget {count(n, 'image')}" if n else FORGET
+def forget_button(n: int, s: dict | None = None) -> str:
+    """Return the button's words for a selection of n; `s` as in `plan`."""
+    return f"Forget {count(n, 'image')}{_about(s)}" if n else FORGET
 
 
 def working(done: int, total: int, stage: str) -> str:
     """Return what a running request is doing."""
     return f"Retraining cluster {min(done + 1, total):,} of {total:,}" if stage == "train" and total else STAGES.get(stage, stage)
+
+
+# Three ways in
+WAYS_TITLE = "Start here"
+WAYS_HINT = "Or draw around points on the map: each is a picture that the model has learned."
+WAY_TEACH = ("Teach it yours, then erase it", "Draw or photograph something, give it a wrong name, and see the model believe it, then forget it.")
+WAY_ONE_SEARCHING = ("Forget one picture", "Looking for a picture that changes the model's answer…")
+WAY_ONE_NONE = ("Forget one picture", "No single picture of those tried changes the model's answer. Pick any on the map.")
+
+
+def way_class(name: str, n: int) -> tuple[str, str]:
+    """Return title and sentence of the way that forgets a class."""
+    size = f"{count(n, 'picture')}. " if n else ""
+    return f"Forget every {name}", f"{size}Afterwards the model reads a {name} as something else."
+
+
+def way_one(row: int, name: str) -> tuple[str, str]:
+    """Return title and sentence of the way that forgets one picture."""
+    return "Forget one picture", f"No. {row:,} is labeled {name}. Without it, the model gives it another name."
+
+
+# Teaching a picture
+TEACH_TITLE = "Teach it yours, then erase it"
+TEACH_BACK = "Back"
+TEACH_LABEL = "Call it"
+ASK, TEACH, TEACH_MORE = "Ask the model", "Teach it", "Teach another"
+ASKING, TEACHING = "Asking the model", "Teaching your picture"
+YOURS = "your picture"
+TEACH_STEPS = ("Before", "Now that it learned yours")
+TEACH_HINT = "Draw something and give it a name, right or wrong. Only you see it; it is gone when you leave."
+TEACH_NEXT = "Now press Forget: the model must answer as if it had never seen your picture."
+NO_PICTURE = "Draw or choose a picture first."
+NO_LABEL = "Choose what to call your picture first."
+TAUGHT_ALREADY = "The model already has exactly this picture under this name. Change the drawing, or choose another name."
+TAUGHT_IS_GONE = "The picture that you taught is deleted, so this comparison cannot be made for it. Forget a picture of the map to compare."
+DRAWING = {
+    "stage": "Drawing area. Draw with the mouse or a finger; or choose a photo, or an example.",
+    "hint": "Draw here",
+    "clear": "Clear",
+    "photo": "Photo or file",
+    "example": "Example",
+    "shown": "What the model sees",
+    "unreadable": "This file is not a picture that your browser can read. Choose a PNG, JPEG or WebP file.",
+}
+
+
+def taught_too_many(most: int) -> str:
+    """Return that a visitor has taught as many pictures as one visit allows."""
+    return f"You have taught {most:,} pictures, the most in one visit. Press Start over to begin again."
+
+
+def bad_label(given: object, classes: int) -> str:
+    """Return that a class number is none."""
+    return f"label is {given!r:.40}; give a whole number from 0 to {classes - 1:,}, the number of a class."
+
+
+def picture(name: str, own: bool) -> str:
+    """Return a picture's class in words, and that it is the visitor's own."""
+    return f"Class {name}, {YOURS}" if own else f"Class {name}"
+
+
+def teaching(done: int, total: int, stage: str) -> str:
+    """Return what a running lesson is doing."""
+    return f"Training cluster {min(done + 1, total):,} of {total:,} with your picture" if stage == "train" and total else f"{TEACHING}…"
+
+
+def taught_in(taken: float, clusters: int) -> str:
+    """Return what teaching took."""
+    return f"Learned in {seconds(taken)}: {count(clusters, 'cluster')} trained."
+
+
+def forget_taught(s: dict | None) -> str:
+    """Return the button's words when the selection is the picture just taught; `s` as in `plan`."""
+    return f"Forget my picture{_about(s)}"
+
+
+def _about(s: dict | None) -> str:
+    return f" · about {seconds(s['predicted_seconds'])}" if s and s["measured_clusters"] else ""

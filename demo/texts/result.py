@@ -90,7 +90,6 @@ def untouched(same: int, total: int) -> str:
 FULL_STOPPED = "Stopped. Nothing was measured, and your model is unchanged."
 PROBABILITIES = "What the model says about a forgotten picture"
 PROBABILITIES_INFO = "Class probabilities before and after. The picture itself is deleted, so only its number and class can be shown."
-PROBABILITIES_WAIT = "Computing with the new model…"
 PROBABILITIES_PICK = "Forgotten picture"
 TRUE_CLASS = "true class"
 
@@ -113,3 +112,54 @@ def probabilities_change(before: float, after: float) -> str:
 def probabilities_spoken(before: float, after: float) -> str:
     """Return two probabilities for screen readers."""
     return f"{100 * before:.0f} % before, {100 * after:.0f} % after"
+
+
+# The result card, in the request's place
+FASTER, THAN_FULL = "faster", "than full retraining"
+FORGOTTEN_NOW = "Forgotten images: now like images it has never seen."
+FORGET_MORE = "Forget something else"
+CHECK_NOW = "Check it now"
+SAID, SAYS = "Before", "Now"
+SAID_UNTAUGHT, SAID_TAUGHT, SAYS_NOW = "Before you taught it", "Taught", "Forgotten"
+FINGERPRINT = "Fingerprint"
+FINGERPRINTS = "Fingerprints of the model"
+SAME_AGAIN = "The fingerprint is the one from before it learned your picture, bit for bit, and so is every probability."
+NOT_THE_SAME = "The model has changed otherwise since it learned your picture, so the fingerprint is another one than then."
+AWAITED_SPEED = "measuring full retraining"
+
+
+def speed(taken: float, full: float | None) -> tuple[str, str]:
+    """Return the result's large number and the words beside it."""
+    if not full:
+        return seconds(taken), f"to forget; {AWAITED_SPEED}"
+    saved = full / max(taken, 1e-9)
+    if saved < 1.1:
+        return seconds(taken), "no faster than full retraining"
+    return f"{saved:,.0f}x" if saved >= 10 else f"{saved:.1f}x", f"{FASTER} {THAN_FULL}"
+
+
+def card_title(n: int) -> str:
+    """Return what was forgotten."""
+    return f"{count(n, 'image')} forgotten"
+
+
+def answer(name: str, share: float) -> tuple[str, str]:
+    """Return an answer and how sure the model is."""
+    return name, f"{100 * share:.0f} %"
+
+
+def asked_about(row: int, name: str, own: bool, n: int) -> str:
+    """Return which picture the answers are about: the one whose answer changed most."""
+    if own:
+        return f"Your picture, called {name}"
+    return f"No. {row:,}, labeled {name}" + (f" (1 of {n:,})" if n > 1 else "")
+
+
+def answers_spoken(title: str, answers: list[tuple[str, str, str]]) -> str:
+    """Return the answers for screen readers; (when, class, share) each."""
+    return f"{title}. " + " ".join(f"{when}: {name}, {share}." for when, name, share in answers)
+
+
+def proving(done: int, total: int, stage: str) -> str:
+    """Return how far the training of the proof is."""
+    return f"Training from scratch without them: {done:,} of {total:,} clusters" if stage == "train" and total else "Training from scratch without them"

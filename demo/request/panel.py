@@ -1,4 +1,4 @@
-"""The request: the selected images, the plan for them, and the buttons that forget, cancel and start over."""
+"""The request column: ways in, the selected images, the plan for them, the result, and the buttons that forget, cancel and start over."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import numpy as np
 from core.errors import CancelledError, InputError
 from core.lmeraser.records import ForgetPlan
 from demo import texts
+from demo.request.card import ResultCard
+from demo.request.teach import TeachPanel
+from demo.request.ways import Ways
 from demo.session.carrying_out import carry_out, plan_figures
 from demo.session.jobs import Job, Waiting
-from demo.session.requests import Request
 from demo.session.suggestions import offered
 from demo.session.visitor import Visitor
 from demo.session.work import Work, carry, progress_of
@@ -22,7 +24,9 @@ from demo.tabs.map_panel import MapPanel
 from demo.view import markup, toolbar
 
 # what a new selection changes: few components, so that the preview comes quickly
-CHANGED = ("tray", "actions", "plan", "copies", "forget", "cancel", "clear", "start_over", "choose", "draw", "map", "how", "how_body")
+BOXES = ("ways_box", "teach_box", "pick_box", "card_box", "go_box")
+CHANGED = ("tray", "actions", "plan", "copies", "forget", "cancel", "clear", "start_over", "choose", "draw", "map", *BOXES, "LEARN")
+SHOWN = {"start": ("ways_box", "go_box"), "teach": ("teach_box",), "pick": ("pick_box", "go_box"), "result": ("card_box",)}
 FULL = ("full_result", "full_proof")
 REMOVE_JS = """
 element.addEventListener("click", (event) => {
@@ -37,27 +41,42 @@ class RequestPanel:
 
     def __init__(self, context: Context, map_panel: MapPanel, everything: Show):
         self.context, self.lab, self.map, self.everything = context, context.lab, map_panel, everything
+        self.ways, self.teach, self.card = Ways(context), TeachPanel(context, everything), ResultCard(context)
 
     def components(self, saved: Any) -> Parts:
         """Create the panel; `saved` is the function that writes the selection's file."""
         parts: Parts = {}
-        with gr.Row(elem_classes="lm-title"):
+        with gr.Row(elem_classes="lm-title lm-request-title"):
             html(markup.heading(texts.REQUEST_TITLE))
             parts["clear"] = gr.Button(texts.CLEAR, size="sm", variant="secondary", interactive=False, min_width=64, scale=0)
             parts["start_over"] = gr.Button(texts.START_OVER, size="sm", interactive=False, min_width=92, scale=0)
         if self.lab.shared:
             html(markup.note(texts.workspace_note(self.lab.shared)), "lm-kept")
-        parts["tray"] = html(markup.tray((), np.zeros((0, 1, 1, 3), np.uint8), ()), "lm-tray-box", js_on_load=REMOVE_JS)
+        with gr.Column(elem_classes="lm-box lm-ways-group") as parts["ways_box"]:
+            parts |= self.ways.components()
+        if not self.lab.shared:
+            with gr.Column(elem_classes="lm-box lm-teach-group", visible="hidden") as parts["teach_box"]:
+                parts |= self.teach.components()
+        with gr.Column(elem_classes="lm-box lm-card-group", visible="hidden") as parts["card_box"]:
+            parts |= self.card.components()
+        with gr.Column(elem_classes="lm-box lm-pick-group", visible="hidden") as parts["pick_box"]:
+            parts |= self._picking()
         parts["actions"] = html(
             toolbar.actions((), False), "lm-actions-box", js_on_load=toolbar.ACTIONS_JS, token="", server_functions=[saved]
         )
-        parts["plan"] = html(markup.plan_empty(texts.PLAN_EMPTY_TITLE, texts.PLAN_EMPTY, 0), "lm-plan-box")
-        parts["copies"] = gr.Button(texts.INCLUDE_COPIES, size="sm", visible=False)
-        with gr.Row(elem_classes="lm-go"):
+        with gr.Row(elem_classes="lm-go") as parts["go_box"]:
             parts["forget"] = gr.Button(
                 texts.FORGET, variant="primary", size="lg", interactive=False, elem_id="lm-forget", min_width=120, scale=3
             )
             parts["cancel"] = gr.Button(texts.CANCEL, size="lg", interactive=False, elem_id="lm-cancel", min_width=90, scale=1)
+        return parts
+
+    def _picking(self) -> Parts:
+        """The selection and its preview."""
+        parts: Parts = {}
+        parts["tray"] = html(markup.tray((), np.zeros((0, 1, 1, 3), np.uint8), ()), "lm-tray-box", js_on_load=REMOVE_JS)
+        parts["plan"] = html(markup.plan_empty(texts.PLAN_EMPTY_TITLE, texts.PLAN_EMPTY, 0), "lm-plan-box")
+        parts["copies"] = gr.Button(texts.INCLUDE_COPIES, size="sm", visible=False)
         return parts
 
     # --- selecting ------------------------------------------------------------------------------------------------
@@ -65,7 +84,10 @@ class RequestPanel:
     def select(self, token: str | None, rows: list[int]) -> Updates:
         """Take a selection made on the map."""
         visitor = self.context.guest(token)
-        return {} if visitor.job else self._selected(visitor, rows)
+        if visitor.job or (visitor.story == "result" and not rows):  # the result stays until something is selected
+            return {}
+        visitor.story = ""
+        return self._selected(visitor, rows)
 
     def remove(self, token: str | None, event: gr.EventData) -> Updates:
         """Take one image out of the selection."""
@@ -74,14 +96,27 @@ class RequestPanel:
         return self.reselected(visitor, [r for r in visitor.selection if r != row])
 
     def clear(self, token: str | None) -> Updates:
-        """Select nothing."""
+        """Select nothing, and show the ways in."""
         return self.reselected(self.context.guest(token), [])
+
+    def way(self, token: str | None, event: gr.EventData) -> Updates:
+        """Take one of the ways in: open the sheet to draw on, or select what the way names."""
+        visitor = self.lab.ready(self.context.guest(token))
+        way = event._data.get("way") if isinstance(event._data, dict) else None
+        if visitor.job:
+            gr.Info(texts.BUSY)
+            return {}
+        if way != "teach":
+            return self.reselected(visitor, self.ways.rows(visitor, str(way)))
+        updates = self.reselected(visitor, [])
+        visitor.story = "" if self.lab.shared else "teach"
+        return updates | self._boxes(visitor) | self.teach.opened(visitor)
 
     def include_copies(self, token: str | None) -> Updates:
         """Add the identical copies that the plan would leave behind."""
         visitor = self.context.guest(token)
         copies = visitor.plan.copies_left if visitor.plan else ()
-        return self.reselected(visitor, sorted({*visitor.selection, *self.lab.rows(copies)}))
+        return self.reselected(visitor, sorted({*visitor.selection, *self.lab.rows(visitor).of(copies)}))
 
     def arrived(self, token: str | None) -> Updates:
         """Show the selection as it is, if there is one, from a link or made by a quick visitor while being let in.
@@ -109,13 +144,14 @@ class RequestPanel:
         if visitor.job:
             gr.Info(texts.BUSY)
             return {}
+        visitor.story = ""
         return self._with_map(visitor, self._selected(visitor, rows))
 
     def planned(self, visitor: Visitor, selection: tuple[int, ...]) -> ForgetPlan | None:
         """Return the plan for a selection; None without a model or a selection."""
         if visitor.model is None or not selection:
             return None
-        return visitor.model.plan(self.lab.ids(selection))
+        return visitor.model.plan(self.lab.rows(visitor).ids(selection))
 
     def _selected(self, visitor: Visitor, rows: list[int]) -> Updates:
         forgotten = set(visitor.forgotten)
@@ -158,11 +194,12 @@ class RequestPanel:
         if visitor.study:
             gr.Info(texts.STUDY_ENDED)
         visitor.end_study()
+        visitor.story = ""
         work = Work(
             run=lambda send, cancel: carry_out(self.lab, visitor, plan, rows, progress_of(send, self.lab), cancel),
             busy=lambda job: self._busy(visitor, plan, job),
             event=lambda event, job: {"plan": self._working(plan, job, event)},
-            done=lambda request: self.everything(visitor) | {"plan": self.done(visitor, request)},
+            done=lambda request: self._done(visitor),
             stopped=lambda error: self._rested(visitor, error),
         )
         job = visitor.begin(self.context.jobs.submit(work.run, lasting=True))  # it goes on when its page is closed
@@ -185,23 +222,29 @@ class RequestPanel:
         if self.lab.shared:
             raise InputError(texts.FOR_GOOD)
         visitor.selection = ()
-        return self.everything(self.lab.reset(visitor))
+        sheet = {} if self.lab.shared else self.teach.opened(visitor)
+        return self.everything(self.lab.reset(visitor)) | sheet
 
     # --- showing --------------------------------------------------------------------------------------------------
 
     def show(self, visitor: Visitor) -> Updates:
         """Return the panel at rest."""
         rows, plan = visitor.selection, visitor.plan
-        first = list(rows[: markup.TRAY_MOST])
+        first, known = list(rows[: markup.TRAY_MOST]), self.lab.rows(visitor)
+        figures = plan_figures(self.lab, visitor, plan, rows) if plan else None
+        taught = texts.forget_taught(figures) if rows and all(row in visitor.taught for row in rows) else None
         return {
-            "tray": markup.tray(rows, self.lab.samples.images[first], [self.map.title(r) for r in first]),
+            **self.ways.show(visitor),
+            **({} if self.lab.shared else self.teach.show(visitor)),
+            **self._boxes(visitor),
+            "tray": markup.tray(rows, known.images(first), [self.map.title(visitor, r) for r in first]),
             "actions": gr.update(value=toolbar.actions(offered(self.lab, visitor), bool(rows)), token=visitor.token),
-            "plan": self._preview(visitor),
+            "plan": self._preview(visitor, figures),
             "copies": gr.update(visible=bool(plan and plan.copies_left)),
-            "forget": gr.update(value=texts.forget_button(len(rows)), interactive=plan is not None),
+            "forget": gr.update(value=taught or texts.forget_button(len(rows), figures), interactive=plan is not None),
             "cancel": gr.update(interactive=False),
             "clear": gr.update(interactive=bool(rows)),
-            "start_over": gr.update(interactive=bool(visitor.requests), visible=not self.lab.shared),
+            "start_over": gr.update(interactive=bool(visitor.requests or visitor.taught), visible=not self.lab.shared),
             "choose": gr.update(interactive=True),
             "draw": gr.update(interactive=True),
         }
@@ -210,25 +253,27 @@ class RequestPanel:
         """Return the panel while something runs."""
         return off("forget", "clear", "start_over", "choose", "draw") | {"copies": gr.update(visible=False)}
 
-    def done(self, visitor: Visitor, request: Request) -> str:
-        """Return the card that says what a request did."""
-        taken, full, verdict = (
-            request.outcome.seconds.total,
-            request.full_seconds(self.lab.measured),
-            self.lab.verdict(visitor, request.number),
-        )
-        title = texts.headline(len(request.rows), taken, full, request.clean is not None, verdict.kind)
-        return markup.done(verdict.kind, title, texts.untouched(*request.untouched), texts.SEE_RESULT)
+    def _boxes(self, visitor: Visitor) -> Updates:
+        """Show the part of the column that the visitor is at, and hide the others."""
+        at = visitor.story or ("pick" if visitor.selection or visitor.job else "start")
+        shown = (*SHOWN[at], "go_box") if at == "teach" and visitor.selection else SHOWN[at]
+        return {name: gr.update(visible=True if name in shown else "hidden") for name in BOXES if name != "teach_box" or not self.lab.shared}
 
-    def _preview(self, visitor: Visitor) -> str:
-        if visitor.plan:
-            return markup.plan(plan_figures(self.lab, visitor, visitor.plan, visitor.selection), visitor.plan.touched)
+    def _done(self, visitor: Visitor) -> Updates:
+        """Return the whole page with the result's card in the request's place."""
+        visitor.story = "result"
+        return self.everything(visitor) | self.card.show(visitor, fresh=True)
+
+    def _preview(self, visitor: Visitor, figures: dict[str, Any] | None) -> str:
+        if visitor.plan and figures:
+            return markup.plan(figures, visitor.plan.touched)
         note = texts.PLAN_WAIT if visitor.selection and not visitor.model else texts.PLAN_EMPTY
         return markup.plan_empty(texts.PLAN_EMPTY_TITLE, note, visitor.model.clusters if visitor.model else 0)
 
     def _busy(self, visitor: Visitor, plan: ForgetPlan, job: Job) -> Updates:
         return {
             **self.locked(),
+            **self._boxes(visitor),
             "plan": self._working(plan, job, Waiting(self.context.jobs.ahead(job))),
             "cancel": gr.update(interactive=True),
             "map": gr.update(marks=self.map.marks(visitor, working=True)),
