@@ -22,7 +22,10 @@ from demo.tabs.map_panel import MapPanel
 from demo.view import markup, toolbar
 
 # what a new selection changes: few components, so that the preview comes quickly
-CHANGED = ("tray", "actions", "plan", "copies", "forget", "cancel", "clear", "start_over", "choose", "draw", "map", "how", "how_body")
+CHANGED = (
+    *("tray", "actions", "plan", "copies", "forget", "cancel", "clear", "start_over", "choose", "draw", "map"),
+    *("how", "lesson", "learn_body"),
+)
 FULL = ("full_result", "full_proof")
 REMOVE_JS = """
 element.addEventListener("click", (event) => {
@@ -128,7 +131,7 @@ class RequestPanel:
 
     def _selection(self, visitor: Visitor) -> Updates:
         marks = gr.update(marks=self.map.marks(visitor))
-        return {**self.show(visitor), "map": marks, **self.context.tabs.changed(visitor, "how")}
+        return {**self.show(visitor), "map": marks, **self.context.tabs.changed(visitor, "learn")}
 
     def _with_map(self, visitor: Visitor, updates: Updates) -> Updates:
         """Return updates with the selection on the map as well, which a visitor who drew it there sees already."""

@@ -26,13 +26,13 @@ def comparison(rows: Sequence[dict], waiting: Sequence[str], badge: str, verdict
     """A row for each method that has answered, and one for each that is still to come; the verdict decides what is called exact."""
     answered = [(row["method"], method_kind(row, verdict), texts.method_cells(row)) for row in rows]
     spoken, added = texts.compared(rows), texts.clusters_add(rows)
-    return render("methods", "comparison", answered=answered, waiting=waiting, spoken=spoken, added=added, badge=badge)
+    return render("compare", "comparison", answered=answered, waiting=waiting, spoken=spoken, added=added, badge=badge)
 
 
 def reaches(found: Reaches, headline: str) -> Markup:
     """One request under the model's clusters, random ones, and spread over all of the model's."""
     cards = [_reach(*texts.REACHES[name], getattr(found, name)) for name in texts.REACHES]
-    return render("methods", "reaches", headline=headline, cards=cards, verdict=texts.reach_verdict(found))
+    return render("compare", "reaches", headline=headline, cards=cards, verdict=texts.reach_verdict(found))
 
 
 def _reach(title: str, info: str, reach: Reach) -> tuple[str, str, Markup, list[tuple[str, str]]]:

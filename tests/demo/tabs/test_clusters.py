@@ -11,7 +11,7 @@ from core.errors import InputError
 from demo import texts
 from demo.tabs.result import show_probabilities
 from demo.view.pictures import portrait
-from tests.demo.tabs.test_methods import forgotten
+from tests.demo.tabs.test_compare import forgotten
 
 
 def pixels(uri):
