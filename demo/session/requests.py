@@ -68,9 +68,8 @@ class Probabilities:
 
 @dataclass(frozen=True)
 class Portrait:
-    """A cluster's prompt as pictures (data URIs) on one scale."""
+    """A cluster's pixel prompt as pictures (data URIs) on one scale."""
 
-    kind: str  # matrix or frame
     before: str | None
     after: str
     difference: str | None
