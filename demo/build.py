@@ -61,13 +61,16 @@ def _wire(demo: gr.Blocks, page: Page, parts: Parts) -> None:
     long = functools.partial(_long, on, page, [visitor, tab])  # events that report as they go
     arrived = on(demo.load, page.arrive, [], concurrency_limit=None)
     shown = on(arrived.then, page.arrived, [visitor, tab])
+    on(shown.then, page.request.ways.look, [visitor], concurrency_limit=None)
     long(shown.then, page.proof.examined, [visitor])
     demo.unload(page.depart)
     _wire_selecting(pick, page, parts)
+    _wire_start(on, pick, page, parts)
     forgotten = on(parts["forget"].click, page.request.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
     on(forgotten.then, page.forgotten, [visitor, tab])
-    shown_later = [parts[name] for name in ("map", "probabilities", "result_body")]
-    _on(forgotten.success, page.map.recolor, [visitor], shown_later, parts, concurrency_limit=None, trigger_mode="multiple")
+    _on(forgotten.success, page.map.recolor, [visitor], [parts["map"]], parts, concurrency_limit=None, trigger_mode="multiple")
+    long(forgotten.success, page.request.card.prove, [visitor])
+    long(parts["prove"].click, page.proof.full, [visitor])
     for button in ("full_result", "full_proof"):
         long(parts[button].click, page.proof.full, [visitor])
     long(parts["check"].click, page.ledger.check, [visitor])
@@ -87,6 +90,17 @@ def _long(on: Callable, page: Page, inputs: list, event: Callable, handler: Call
     """Wire an event that reports as it goes, and what follows its end."""
     ended = on(event, handler, given, concurrency_limit=None)
     on(ended.then, page.settled, inputs, concurrency_limit=None)
+
+
+def _wire_start(on: Callable, pick: Callable, page: Page, parts: Parts) -> None:
+    visitor, request = parts["visitor"], page.request
+    on(parts["ways"].click, request.way, [visitor])
+    pick(parts["more"].click, request.clear, [visitor])
+    if page.lab.shared:
+        return
+    pick(parts["teach_back"].click, request.clear, [visitor])
+    on(parts["ask"].click, request.teach.ask, [visitor, parts["sheet"]], concurrency_limit=4)
+    on(parts["teach"].click, request.teach.teach, [visitor, parts["sheet"], parts["teach_label"]], concurrency_limit=None)
 
 
 def _selection_outputs(lab: Lab, parts: Parts) -> list:
@@ -111,11 +125,11 @@ def _wire_selecting(pick: Callable, page: Page, parts: Parts) -> None:
 
 
 def _wire_studies(on: Callable, page: Page, parts: Parts) -> None:
-    visitor, methods, membership = parts["visitor"], page.methods, page.proof.membership
-    on(parts["methods_run"].click, methods.run, [visitor, parts["methods_pick"]], concurrency_limit=None)
-    on(parts["methods_stop"].click, methods.stop, [visitor], concurrency_limit=None)
-    reach = [parts[name] for name in ("reach", "reach_chart", "methods_body")]
-    _on(parts["tray"].change, methods.follow, [visitor], reach, parts, trigger_mode="always_last")
+    visitor, compare, membership = parts["visitor"], page.compare, page.proof.membership
+    on(parts["compare_run"].click, compare.run, [visitor, parts["compare_pick"]], concurrency_limit=None)
+    on(parts["compare_stop"].click, compare.stop, [visitor], concurrency_limit=None)
+    reach = [parts[name] for name in ("reach", "reach_chart", "compare_body")]
+    _on(parts["tray"].change, compare.follow, [visitor], reach, parts, trigger_mode="always_last")
     on(parts["audit_run"].click, membership.run, [visitor], concurrency_limit=None)
     on(parts["audit_stop"].click, membership.stop, [visitor], concurrency_limit=None)
     on(parts["residue_run"].click, page.proof.residue.run, [visitor], concurrency_limit=None)

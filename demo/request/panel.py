@@ -25,7 +25,10 @@ from demo.view import markup, toolbar
 
 # what a new selection changes: few components, so that the preview comes quickly
 BOXES = ("ways_box", "teach_box", "pick_box", "card_box", "go_box")
-CHANGED = ("tray", "actions", "plan", "copies", "forget", "cancel", "clear", "start_over", "choose", "draw", "map", *BOXES, "LEARN")
+CHANGED = (
+    *("tray", "actions", "plan", "copies", "forget", "cancel", "clear", "start_over", "choose", "draw", "map"),
+    *(*BOXES, "ways", "ask", "teach", "teach_label", "how", "lesson", "learn_body"),
+)
 SHOWN = {"start": ("ways_box", "go_box"), "teach": ("teach_box",), "pick": ("pick_box", "go_box"), "result": ("card_box",)}
 FULL = ("full_result", "full_proof")
 REMOVE_JS = """
@@ -164,7 +167,7 @@ class RequestPanel:
 
     def _selection(self, visitor: Visitor) -> Updates:
         marks = gr.update(marks=self.map.marks(visitor))
-        return {**self.show(visitor), "map": marks, **self.context.tabs.changed(visitor, "how")}
+        return {**self.show(visitor), "map": marks, **self.context.tabs.changed(visitor, "learn")}
 
     def _with_map(self, visitor: Visitor, updates: Updates) -> Updates:
         """Return updates with the selection on the map as well, which a visitor who drew it there sees already."""
@@ -234,7 +237,7 @@ class RequestPanel:
         figures = plan_figures(self.lab, visitor, plan, rows) if plan else None
         taught = texts.forget_taught(figures) if rows and all(row in visitor.taught for row in rows) else None
         return {
-            **self.ways.show(visitor),
+            **({} if rows or visitor.story else self.ways.show(visitor)),
             **({} if self.lab.shared else self.teach.show(visitor)),
             **self._boxes(visitor),
             "tray": markup.tray(rows, known.images(first), [self.map.title(visitor, r) for r in first]),

@@ -8,7 +8,7 @@ what it trains. `data` says which pictures the numbers refer to (`numbering.py`)
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from core.data.samples import Samples
@@ -56,7 +56,7 @@ def read(query: Mapping[str, str], samples: Samples, numbering: Numbering) -> Li
     if rows and numbering.permanent and not query.get("data"):
         problems.append(texts.LINK_UNCHECKED)
     attempt(lambda: _whole(query, "step", 1, STEPS), 0)
-    attempt(lambda: _known(query, "tab", texts.TABS), None)
+    attempt(lambda: _known(query, "tab", texts.TABS, texts.TABS_RENAMED), None)
     attempt(lambda: _known(query, "hide", HIDEABLE), None)
     return Link(tuple(rows), drawn if rows else 0, seed, tuple(dict.fromkeys(problems)))
 
@@ -102,7 +102,7 @@ def _rows(text: str, n: int) -> list[int]:
         raise InputError(texts.LINK_SELECTION.format(error)) from error
 
 
-def _known(query: Mapping[str, str], name: str, allowed: tuple[str, ...]) -> None:
+def _known(query: Mapping[str, str], name: str, allowed: tuple[str, ...], earlier: Collection[str] = ()) -> None:
     for part in filter(None, (query.get(name) or "").split(",")):
-        if part not in allowed:
+        if part not in allowed and part not in earlier:
             raise InputError(texts.BAD_LINK.format(name, part[:40], texts.one_of(allowed)))

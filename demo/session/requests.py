@@ -84,9 +84,8 @@ class Unlearned:
 
 @dataclass(frozen=True)
 class Portrait:
-    """A cluster's prompt as pictures (data URIs) on one scale."""
+    """A cluster's pixel prompt as pictures (data URIs) on one scale."""
 
-    kind: str  # matrix or frame
     before: str | None
     after: str
     difference: str | None

@@ -1,6 +1,6 @@
 """The one place that decides what may be said of a request's proof.
 
-Status line, headline, Methods, Proof, Ledger, report, exports and the API all ask `judge`; none of them looks at roots itself.
+Status line, headline, Compare, Proof, Ledger, report, exports and the API all ask `judge`; none of them looks at roots itself.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def first_failed(findings: Mapping[int, Finding]) -> int | None:
 
 
 def method_kind(row: Mapping[str, Any], verdict: Verdict) -> str:
-    """Return what a row of the methods' table may be called: exact, approximate, contradicted or unproven."""
+    """Return what a row of the comparison's table may be called: exact, approximate, contradicted or unproven."""
     if not row["exact"]:
         return "approximate"
     if verdict.failed and row["method"] == "LMEraser":

@@ -1,6 +1,8 @@
-"""The Clusters tab: sizes, a table, the prompts that retrained last, and the prompt of any cluster a visitor chooses."""
+"""The Clusters tab: the clusters of the last request, or the largest, each with some of its pictures; and any other one by choice."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import gradio as gr
 import numpy as np
@@ -12,10 +14,11 @@ from demo.session.protocol import ClusterFacts, Model
 from demo.session.requests import Portrait
 from demo.session.visitor import Visitor
 from demo.tabs.common import Context, Parts, Updates, html, plot
-from demo.view import charts, markup, markup_methods
-from demo.view.pictures import portrait
+from demo.view import charts, markup, markup_clusters
+from demo.view.pictures import data_uri, portrait
 
-TABLE_MOST = 200
+MOST_CARDS = 8
+MOST_PICTURES, MOST_PICTURES_CHOSEN = 12, 48  # of a cluster, on a card
 
 
 class ClustersTab:
@@ -28,72 +31,75 @@ class ClustersTab:
     def components(self) -> Parts:
         """Create the tab's contents."""
         html(markup.lead(texts.LEAD_CLUSTERS))
-        parts: Parts = {"sizes": plot(), "portraits": html()}
+        parts: Parts = {"clusters": html(markup.empty(texts.EMPTY_CLUSTERS), elem_id="lm-clusters")}
         parts["cluster_pick"] = gr.Dropdown([], label=texts.CLUSTER_PICK, visible=False, elem_classes="lm-pick-cluster")
-        parts["portrait"] = html(elem_id="lm-portrait")
-        parts["clusters"] = html(markup.empty(texts.EMPTY_CLUSTERS))
+        parts["cluster_chosen"] = html(elem_id="lm-cluster-chosen")
+        parts["sizes"] = plot()
         return parts
 
     def show(self, visitor: Visitor) -> Updates:
         """Return the tab for the visitor's model."""
-        model, request = visitor.model, visitor.last
-        if model is None:
+        model = visitor.model
+        if model is None or not model.clusters:
+            words = texts.EMPTY_CLUSTERS if model is None else texts.NO_CLUSTERS
             hidden = {"cluster_pick": gr.update(visible=False), "sizes": gr.update(visible=False)}
-            return {"clusters": markup.empty(texts.EMPTY_CLUSTERS), "portraits": "", "portrait": "", **hidden}
-        names = [(texts.CLUSTER.format(c), c) for c in range(model.clusters)]
-        retrained = set(request.outcome.trained) if request else set()
+            return {"clusters": markup.empty(words), "cluster_chosen": "", **hidden}
+        sizes, retrained = self._sizes(visitor, model), self._retrained(visitor, model)
+        touched = [c in retrained for c in range(model.clusters)]
+        names = [(texts.cluster_choice(c, n), c) for c, n in enumerate(sizes)]
         return {
-            **self._table([model.cluster(c) for c in range(model.clusters)], retrained),
-            "portraits": self._retrained(visitor, model),
-            "cluster_pick": gr.update(choices=names, value=0 if names else None, visible=bool(names)),
-            "portrait": self._one(model, 0) if names else "",
+            "clusters": self._cards(visitor, model, sizes, retrained),
+            "cluster_pick": gr.update(choices=names, value=None, visible=True),
+            "cluster_chosen": "",
+            "sizes": gr.update(value=charts.cluster_sizes(sizes, touched), visible=True),
         }
 
     def choose(self, token: str | None, cluster: int | None) -> Updates:
-        """Show one cluster's prompt; raises InputError for a cluster that is none."""
-        model = self.lab.model(self.lab.find(token))
-        if not isinstance(cluster, int) or not 0 <= cluster < model.clusters:
+        """Show one cluster; raises InputError for a cluster that is none."""
+        visitor = self.lab.find(token)
+        model = self.lab.model(visitor)
+        if visitor is None or not isinstance(cluster, int) or not 0 <= cluster < model.clusters:
             raise InputError(texts.NO_CLUSTER.format(cluster, model.clusters - 1))
-        return {"portrait": self._one(model, cluster)}
+        key = model.keys()[cluster]
+        prompt = model.prompts([key]).get(key)
+        words = texts.NO_PROMPTS if prompt is None else texts.PROMPT_FRAME if prompt.ndim == 3 else texts.prompt_tokens(len(prompt))
+        values = self._card(visitor, model, cluster, portrait(None, prompt), MOST_PICTURES_CHOSEN)
+        return {"cluster_chosen": markup_clusters.chosen(values, words, model.cluster(cluster).losses)}
 
-    def _table(self, clusters: list[ClusterFacts], retrained: set[str]) -> Updates:
-        sizes, touched = [len(c.labels) for c in clusters], [c.key in retrained for c in clusters]
-        order = sorted(range(len(clusters)), key=lambda c: (not touched[c], -sizes[c]))[:TABLE_MOST]
-        rows = [self._row(c, clusters[c], touched[c]) for c in order]
-        return {
-            "clusters": markup.table(texts.CLUSTERS_HEAD, rows, (1, 3), texts.LEAD_CLUSTERS),
-            "sizes": gr.update(value=charts.cluster_sizes(sizes, touched), visible=bool(clusters)),
-        }
+    def _sizes(self, visitor: Visitor, model: Model) -> list[int]:
+        clusters = self.lab.row_clusters(visitor)
+        return np.bincount(clusters[clusters >= 0], minlength=model.clusters).tolist()
 
-    def _row(self, number: int, facts: ClusterFacts, new: bool) -> tuple[str, ...]:
-        name, purity = self._class(facts.labels)
-        loss = f"{facts.losses[0]:.2f} → {facts.losses[-1]:.2f}" if facts.losses else "–"
-        state = texts.STATE_NEW if new else texts.STATE_SAME
-        return (texts.CLUSTER.format(number), f"{len(facts.labels):,}", f"{name} ({100 * purity:.0f} %)", loss, state)
+    @staticmethod
+    def _retrained(visitor: Visitor, model: Model) -> set[int]:
+        """Return the clusters that the last request retrained."""
+        trained = set(visitor.last.outcome.trained) if visitor.last else set()
+        return {c for c, key in enumerate(model.keys()) if key in trained}
 
-    def _class(self, labels: np.ndarray) -> tuple[str, float]:
+    def _cards(self, visitor: Visitor, model: Model, sizes: list[int], retrained: set[int]) -> Markup:
+        order = sorted(retrained or range(model.clusters), key=lambda c: -sizes[c])
+        shown = order[:MOST_CARDS]
+        drawn = self._drawn(visitor, model, shown)
+        cards = [self._card(visitor, model, c, drawn[c], MOST_PICTURES) for c in shown]
+        info = texts.FRAMES_INFO if any(p and p.before for p in drawn.values()) else ""
+        title = texts.CLUSTERS_RETRAINED if retrained else texts.CLUSTERS_LARGEST
+        return markup_clusters.cards(title, info, cards, texts.more_clusters(len(order) - len(shown), bool(retrained)))
+
+    def _drawn(self, visitor: Visitor, model: Model, clusters: Iterable[int]) -> dict[int, Portrait | None]:
+        """Return each cluster's prompt as pictures, with the earlier one where the last request changed it; None where it is none."""
+        keys, before = model.keys(), visitor.last.prompts_before if visitor.last else {}
+        now = model.prompts([keys[c] for c in clusters])
+        return {c: portrait(before.get(keys[c]), now.get(keys[c])) for c in clusters}
+
+    def _card(self, visitor: Visitor, model: Model, number: int, picture: Portrait | None, most: int) -> markup_clusters.Card:
+        """Return a card's contents; its pictures are those of members that are still in the model."""
+        facts, samples = model.cluster(number), self.lab.samples
+        rows = np.flatnonzero(self.lab.row_clusters(visitor) == number)[:most].tolist()
+        tiles = [(data_uri(samples.images[row]), texts.picture_name(row, samples.classes[samples.labels[row]])) for row in rows]
+        words = texts.cluster_facts(len(facts.labels), *self._class(facts))
+        return markup_clusters.Card(texts.CLUSTER.format(number), words, tiles, len(facts.labels) - len(tiles), picture)
+
+    def _class(self, facts: ClusterFacts) -> tuple[str, float]:
         """Return the most frequent class and its share."""
-        values, counts = np.unique(labels, return_counts=True)
-        return self.lab.samples.classes[values[counts.argmax()]], counts.max() / len(labels)
-
-    def _retrained(self, visitor: Visitor, model: Model) -> str:
-        """Return the prompts of the clusters that retrained last, before and after."""
-        request, keys = visitor.last, model.keys()
-        before = {key: prompt for key, prompt in (request.prompts_before if request else {}).items() if key in keys}
-        if request is None or not before:
-            return ""
-        now = model.prompts(before)
-        if not now:
-            return ""
-        cards = [self._card(model, keys.index(key), portrait(prompt, now[key])) for key, prompt in before.items()]
-        return markup_methods.portraits(cards, len(request.outcome.trained) - len(cards))
-
-    def _one(self, model: Model, number: int) -> str:
-        key = model.keys()[number]
-        prompts = model.prompts([key])
-        return self._card(model, number, portrait(None, prompts[key])) if prompts else markup.note(texts.NO_PROMPTS)
-
-    def _card(self, model: Model, number: int, picture: Portrait) -> Markup:
-        facts = model.cluster(number)
-        words = texts.cluster_facts(len(facts.labels), *self._class(facts.labels))
-        return markup_methods.portrait(texts.CLUSTER.format(number), words, picture, facts.losses)
+        values, counts = np.unique(facts.labels, return_counts=True)
+        return self.lab.samples.classes[values[counts.argmax()]], counts.max() / len(facts.labels)

@@ -23,7 +23,7 @@ Parts = dict[str, Any]  # components, or columns and tabs that hold some, by nam
 Show = Callable[[Visitor], Updates]
 
 FIRST = "result"  # the tab that is open at first
-VERDICT = ("result", "proof", "ledger", "methods")  # the tabs that a verdict can change
+VERDICT = ("result", "proof", "ledger", "compare")  # the tabs that a verdict can change
 STATIC = Path(__file__).parents[1] / "view" / "static"
 
 

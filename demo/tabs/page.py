@@ -18,10 +18,10 @@ from demo.session.lab import Lab
 from demo.session.visitor import Visitor
 from demo.tabs.clusters import ClustersTab
 from demo.tabs.common import FIRST, STATIC, Context, Parts, Updates, html
-from demo.tabs.explanations import HowTab, LessonTab
+from demo.tabs.compare import CompareTab
+from demo.tabs.learn import LearnTab
 from demo.tabs.ledger import LedgerTab
 from demo.tabs.map_panel import MapPanel
-from demo.tabs.methods import MethodsTab
 from demo.tabs.proof import ProofTab
 from demo.request.panel import RequestPanel
 from demo.tabs.result import ResultTab
@@ -48,22 +48,21 @@ class Page:
         self.map = MapPanel(self.context)
         self.request = RequestPanel(self.context, self.map, self.everything)
         self.selecting = Selecting(self.request)
-        self.result, self.methods = ResultTab(self.context), MethodsTab(self.context)
+        self.result, self.compare = ResultTab(self.context), CompareTab(self.context)
         self.proof, self.clusters = ProofTab(self.context, self.request), ClustersTab(self.context)
         self.ledger = LedgerTab(self.context, self.request)
-        self.how, self.lesson = HowTab(self.context), LessonTab(self.context)
+        self.learn = LearnTab(self.context)
 
     @property
     def tabs(self) -> dict[str, tuple[str, Callable[[], Parts]]]:
         """Title and components of each tab by name, in their order."""
         return {
             "result": (texts.TAB_RESULT, self.result.components),
-            "methods": (texts.TAB_METHODS, self.methods.components),
+            "compare": (texts.TAB_COMPARE, self.compare.components),
             "proof": (texts.TAB_PROOF, self.proof.components),
             "clusters": (texts.TAB_CLUSTERS, self.clusters.components),
             "ledger": (texts.TAB_LEDGER, self.ledger.components),
-            "how": (texts.TAB_HOW, self.how.components),
-            "lesson": (texts.TAB_LESSON, self.lesson.components),
+            "learn": (texts.TAB_LEARN, self.learn.components),
         }
 
     def components(self, calls: Calls) -> Parts:

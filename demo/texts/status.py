@@ -7,14 +7,15 @@ from demo.texts.formats import count, seconds, stepped
 TITLE = "LMEraser Lab"
 TAGLINE = "Pick any picture a model has learned. Make the model forget it, in seconds, and see the proof."
 # The top bar, the small actions of a selection, links and files
-TABS = ("result", "methods", "clusters", "proof", "ledger", "how-it-works", "lesson")  # the tabs' names in an address
+TABS = ("result", "compare", "proof", "clusters", "ledger", "learn")  # the tabs' names in an address
+TABS_RENAMED = {"methods": "compare", "how": "learn", "how-it-works": "learn", "lesson": "learn"}  # older addresses still work
 DATASET, PRESET = "Data set", "Preset"
 PICKERS = "Data set and preset"
 LINK, LINK_COPIED, LINK_SHOWN = "Copy link", "Link copied", "Link is in the address bar"
 NOT_AVAILABLE = "“{}” is not available, so you see this page instead. Available: {}."
 NO_MODELS = "0 models were named. Name at least one data set and one preset."
 SAME_PAGE = "Two data sets would share the page “/{}”. Give their folders different names."
-TAB_RESULT, TAB_CLUSTERS, TAB_PROOF, TAB_LEDGER, TAB_HOW, TAB_LESSON = "Result", "Clusters", "Proof", "Ledger", "How it works", "Lesson"
+TAB_RESULT, TAB_COMPARE, TAB_PROOF, TAB_CLUSTERS, TAB_LEDGER, TAB_LEARN = "Result", "Compare", "Proof", "Clusters", "Ledger", "Learn"
 UNDER_WAY = "A request is being completed."
 REPAIR = "Start the page with --repair to fix this; nothing that is still there is lost."
 INTERRUPTED = "The server is shutting down. A recorded request is completed at the next start."
@@ -96,6 +97,3 @@ FOR_GOOD = "This model is stored in a workspace, where forgetting is permanent. 
 def workspace_note(name: str) -> str:
     """Return the line that says whose model a page with a workspace changes."""
     return f"This page changes the model in workspace “{name}” for everyone. Forgetting is permanent: you cannot start over."
-
-
-TAB_METHODS = "Methods"

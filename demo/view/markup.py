@@ -1,12 +1,11 @@
-"""The page's pieces as HTML: tray, preview, result, proof, figure of the method, lesson. Pure functions over `templates/`.
+"""The page's pieces as HTML: tray, preview, result, proof. Pure functions over `templates/`.
 
-Each computes what its template needs to lay out, nothing more. Other tabs: `markup_methods.py`, `markup_receipts.py`.
+Each computes what its template needs to lay out, nothing more. Other tabs: `markup_methods.py`, `markup_receipts.py`, `markup_learn.py`.
 """
 
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +19,6 @@ from demo.view.render import render
 
 TRAY_MOST = 60  # thumbnails shown at once
 STRIP_MOST = 600  # cluster cells shown at once
-FIGURE_MOST = 96  # clusters in the figure of the method
 SIGNS = {"equal": "✓", "different": "✕", "unchecked": "…", "running": "…", "unprovable": "?"}
 
 
@@ -193,35 +191,3 @@ def basis(words: str, facts: Sequence[tuple[str, str]], failed: Sequence[str]) -
 def breaks(table_rows: Mapping[str, Sequence[bool]]) -> Markup:
     """Which check notices which planted mistake, folded away."""
     return render("proof", "breaks", rows=table_rows)
-
-
-# How it works, and the lesson
-
-
-def how(clusters: int, touched: Sequence[int], note: str) -> Markup:
-    """The figure of the method, with the visitor's own clusters."""
-    shown, on = min(max(1, clusters), FIGURE_MOST), set(touched)
-    return render("lesson", "how", wide=_squares(shown, on, 250, 46, 400, 120), tall=_squares(shown, on, 18, 136, 284, 120), note=note)
-
-
-@dataclass(frozen=True)
-class Square:
-    """One cluster in the figure."""
-
-    x: float
-    y: float
-    side: float
-    on: bool
-
-
-def _squares(clusters: int, touched: set[int], x: float, y: float, width: float, height: float) -> list[Square]:
-    """Return one square per cluster, in a frame of this place and size."""
-    columns = math.ceil(math.sqrt(clusters * 2.2))
-    step = min(width / columns, height / math.ceil(clusters / columns))
-    left = x + (width - step * columns) / 2
-    return [Square(left + step * (c % columns), y + step * (c // columns), step * 0.8, c in touched) for c in range(clusters)]
-
-
-def lesson(steps: Sequence[dict]) -> Markup:
-    """The lesson: choosing an answer reveals its step's explanation."""
-    return render("lesson", "lesson", steps=steps)

@@ -1,4 +1,4 @@
-"""Comparisons, membership tests, prompts, probabilities and residue as HTML. Pure functions over `templates/`, like `markup.py`."""
+"""Comparisons, membership tests, probabilities and residue as HTML. Pure functions over `templates/`, like `markup.py`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from markupsafe import Markup
 
 from core.benchmarks.request_reach import Reach, Reaches
 from demo import texts
-from demo.session.requests import Portrait
 from demo.session.verdict import Verdict, method_kind
 from demo.view.markup import strip, table
 from demo.view.markup_receipts import outcome
@@ -26,13 +25,13 @@ def comparison(rows: Sequence[dict], waiting: Sequence[str], badge: str, verdict
     """A row for each method that has answered, and one for each that is still to come; the verdict decides what is called exact."""
     answered = [(row["method"], method_kind(row, verdict), texts.method_cells(row)) for row in rows]
     spoken, added = texts.compared(rows), texts.clusters_add(rows)
-    return render("methods", "comparison", answered=answered, waiting=waiting, spoken=spoken, added=added, badge=badge)
+    return render("compare", "comparison", answered=answered, waiting=waiting, spoken=spoken, added=added, badge=badge)
 
 
 def reaches(found: Reaches, headline: str) -> Markup:
     """One request under the model's clusters, random ones, and spread over all of the model's."""
     cards = [_reach(*texts.REACHES[name], getattr(found, name)) for name in texts.REACHES]
-    return render("methods", "reaches", headline=headline, cards=cards, verdict=texts.reach_verdict(found))
+    return render("compare", "reaches", headline=headline, cards=cards, verdict=texts.reach_verdict(found))
 
 
 def _reach(title: str, info: str, reach: Reach) -> tuple[str, str, Markup, list[tuple[str, str]]]:
@@ -50,27 +49,6 @@ def audit(record: dict, spoken: str) -> Markup:
 def _attack(cells: list) -> tuple[str, str, list, str]:
     attack, model, *figures, verdict = cells
     return attack, model, figures, verdict
-
-
-def portraits(cards: Sequence[Markup], more: int) -> Markup:
-    """The clusters that retrained last."""
-    return render("clusters", "portraits", cards=cards, more=more)
-
-
-def portrait(title: str, facts: str, picture: Portrait, losses: Sequence[float]) -> Markup:
-    """One cluster: its prompt, before and after where there was one before, size, purity and training curve."""
-    shown = [(name, uri) for name in texts.PICTURES if (uri := getattr(picture, name))]
-    names = texts.PICTURES if len(shown) > 1 else {"after": texts.PICTURE_NOW}
-    pictures = [(uri, names[name]) for name, uri in shown]
-    curve = texts.curve(len(losses), losses[0], losses[-1]) if losses else ""
-    values = {"title": title, "facts": facts, "kind": picture.kind, "pictures": pictures}
-    return render("clusters", "portrait", **values, points=_sparkline(losses), curve=curve)
-
-
-def _sparkline(losses: Sequence[float]) -> str:
-    """Return the training loss, step by step, as the points of a line 200 wide and 36 high."""
-    top, last = max(losses, default=1.0) or 1.0, max(1, len(losses) - 1)
-    return " ".join(f"{200 * i / last:.1f},{34 - 30 * loss / top:.1f}" for i, loss in enumerate(losses))
 
 
 def probabilities_waiting() -> Markup:

@@ -1,7 +1,6 @@
-"""Images as PNG data URIs, and a cluster's prompt as such a picture.
+"""Images as PNG data URIs, and a cluster's pixel prompt as such a picture: a frame around mid-gray.
 
-Tokens become a heat map, pixel prompts a frame around the mean image that the backbone expects. Arrays come from
-`core.lmeraser.prompts.drawable`. Blue is below zero and orange above, which reads without color vision.
+Arrays come from `core.lmeraser.prompts.drawable`. Prompts of tokens are no pictures and are not drawn.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ from PIL import Image
 
 from demo.session.requests import Portrait
 
-LOW, MIDDLE, HIGH = np.array([33, 92, 168]), np.array([243, 244, 244]), np.array([208, 96, 12])
-REACH = 110  # grey levels that the strongest pixel is drawn away from the mean image
+REACH = 110  # gray levels that the strongest pixel is drawn away from mid-gray
 
 
 def data_uri(image: np.ndarray) -> str:
@@ -25,22 +23,17 @@ def data_uri(image: np.ndarray) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def portrait(before: np.ndarray | None, after: np.ndarray) -> Portrait:
-    """Return a prompt before and after, and the difference, on one scale: of tokens (p, dim), or offsets of pixels (s, s, 3)."""
-    draw, kind = (_frame, "frame") if after.ndim == 3 else (_heat, "matrix")
+def portrait(before: np.ndarray | None, after: np.ndarray | None) -> Portrait | None:
+    """Return a pixel prompt (s, s, 3) as pictures on one scale: before, after, and the difference; None for tokens, or without a prompt."""
+    if after is None or after.ndim != 3:
+        return None
     comparable = before is not None and before.shape == after.shape
     shown = [before, after, after - before] if comparable else [after]
     scale = max(max(float(np.abs(a).max(initial=0)) for a in shown), 1e-9)
-    pictures = [data_uri(draw(a / scale)) for a in shown]
-    return Portrait(kind, *pictures) if comparable else Portrait(kind, None, pictures[0], None)
-
-
-def _heat(values: np.ndarray) -> np.ndarray:
-    """Return values (p, d) in -1..1 as an RGB image, one pixel each."""
-    share = np.abs(values)[..., None]
-    return (MIDDLE + share * (np.where(values[..., None] < 0, LOW, HIGH) - MIDDLE)).astype(np.uint8)
+    pictures = [data_uri(_frame(a / scale)) for a in shown]
+    return Portrait(*pictures) if comparable else Portrait(None, pictures[0], None)
 
 
 def _frame(offsets: np.ndarray) -> np.ndarray:
-    """Return offsets (s, s, 3) in -1..1 as an RGB image around mid-grey."""
+    """Return offsets (s, s, 3) in -1..1 as an RGB image around mid-gray."""
     return np.clip(128 + REACH * offsets, 0, 255).astype(np.uint8)

@@ -9,7 +9,7 @@ from tests.browser.chromium import choose, forget
 pytestmark = pytest.mark.browser
 
 GRAVE = ("serious", "critical")
-TABS = ("Result", "Methods", "Proof", "Clusters", "Ledger", "How it works", "Lesson")
+TABS = ("Result", "Compare", "Proof", "Clusters", "Ledger", "Learn")
 
 
 # A button that has just been enabled fades into its color; what loops for good is not waited for.

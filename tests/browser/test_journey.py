@@ -98,13 +98,13 @@ def test_methods_are_compared_row_by_row_and_the_clusterings_side_by_side(visit,
     page = visit(site=small_server)
     choose(page, "21-24")
     page.wait_for_selector("#lm-forget:not([disabled])", timeout=WORK_MS)
-    open_tab(page, "Methods")
+    open_tab(page, "Compare")
     page.wait_for_selector(".lm-reach", timeout=WORK_MS)
     assert page.locator(".lm-reach .lm-strip").count() == 3
     forget(page)
     for name in ("Full refit", "One prompt on all data", "Fine-tune on retained", "Gradient ascent", "Random labels"):
         page.locator("#lm-methods").get_by_label(name).uncheck()
-    page.locator("#lm-run-methods").click()
+    page.locator("#lm-run-compare").click()
     page.wait_for_selector(".lm-awaited", timeout=WORK_MS)
     page.wait_for_function("document.querySelectorAll('.lm-compare tbody tr:not(.lm-awaited)').length === 2", timeout=FIT_MS)
     assert "SISA" in page.locator(".lm-compare tbody").inner_text()

@@ -28,7 +28,7 @@ def wait_selected(page, count: int) -> None:
 def test_a_permalink_is_copied_and_restores_the_whole_state(visit):
     page = visit(address="?hide=choose", permissions=CLIPBOARD)
     assert not page.get_by_role("button", name="Choose without the map").is_visible()
-    page.locator(".lm-tools").get_by_role("button", name="Lesson").click()
+    page.locator(".lm-tools").get_by_role("button", name="Learn").click()
     page.locator("#lesson-3 input").first.check()
     page.get_by_role("button", name="Copy link").click()
     page.get_by_role("button", name="Link copied").wait_for(timeout=WORK_MS)
@@ -39,9 +39,9 @@ def test_a_permalink_is_copied_and_restores_the_whole_state(visit):
 
 
 def test_random_images_of_a_link_are_selected_again_with_the_open_tab(visit):
-    page = visit(address="?select=random-10&seed=3&tab=how-it-works&hide=map,request")
+    page = visit(address="?select=random-10&seed=3&tab=learn&hide=map,request")
     wait_selected(page, 10)
-    assert page.get_by_role("tab", name="How it works").get_attribute("aria-selected") == "true"
+    assert page.get_by_role("tab", name="Learn").get_attribute("aria-selected") == "true"
     assert not page.locator(".stage").is_visible()
     open_choose(page)
     page.wait_for_function("document.querySelector('#lm-seed input').value === '3'")
@@ -52,6 +52,12 @@ def test_random_images_of_a_link_are_selected_again_with_the_open_tab(visit):
     other.locator("#lm-draw").click()
     wait_selected(other, 10)
     assert other.locator(".lm-tray li").evaluate_all("all => all.map((li) => li.title)") == tray
+
+
+@pytest.mark.parametrize(("old", "new"), [("methods", "Compare"), ("how-it-works", "Learn"), ("how", "Learn"), ("lesson", "Learn")])
+def test_an_older_link_opens_the_tab_that_took_the_place(visit, old, new):
+    page = visit(address=f"?tab={old}", ready=False)
+    page.locator("[role=tab][aria-selected=true]").get_by_text(new).wait_for(timeout=WORK_MS)
 
 
 def test_a_link_to_a_step_opens_it_and_a_wrong_link_is_answered_in_words(visit):
@@ -126,7 +132,7 @@ def test_a_file_that_is_no_selection_is_answered_in_words(visit, tmp_path, conte
 def test_the_lesson_reveals_and_keeps_its_answers_while_a_request_runs(visit):
     page = visit(address="?select=7")
     wait_selected(page, 1)
-    page.get_by_role("tab", name="Lesson").click()
+    page.get_by_role("tab", name="Learn").click()
     page.locator("#lesson-1").wait_for()
     assert not page.locator("#lesson-1 .lm-reveal").is_visible()
     for step in range(1, 6):
@@ -135,18 +141,21 @@ def test_the_lesson_reveals_and_keeps_its_answers_while_a_request_runs(visit):
     page.locator("#lesson-1 input").first.check()
     page.locator("#lesson-1 .lm-reveal .no").wait_for()
     forget(page)
-    page.get_by_role("tab", name="Lesson").click()
+    page.get_by_role("tab", name="Learn").click()
     assert page.locator(".lm-step input:checked").count() == 5
 
 
 def test_the_worksheet_is_one_page_without_answers(visit):
     page = visit()
-    page.get_by_role("tab", name="Lesson").click()
+    page.get_by_role("tab", name="Learn").click()
     page.locator("#lesson-1 label:has([data-right])").click()
     page.emulate_media(media="print")
     assert page.locator("#lesson-5 .lm-write").is_visible()
     assert page.locator(".lm-reveal:visible").count() == 0
     assert not page.locator(".map").is_visible()
+    drawn = "input => ['appearance', 'background', 'border', 'boxShadow'].map((name) => getComputedStyle(input)[name])"
+    ticked, other = (page.locator(f"#lesson-1 input{which}").first.evaluate(drawn) for which in (":checked", ":not(:checked)"))
+    assert ticked == other
     pdf = page.pdf(prefer_css_page_size=True)
     assert len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf)) == 1
 

@@ -36,7 +36,7 @@ async function open(name, calm) {
 }
 async function showStep(step) {
   document.body.dataset.step = step;
-  await open("lesson", true);
+  await open("learn", true);
   const card = await until(() => document.getElementById("lesson-" + step));
   if (card) card.scrollIntoView({ block: "center" });
 }
@@ -44,7 +44,7 @@ function restore() {
   for (const part of (asked.get("hide") || "").split(",")) if (/^[a-z]+$/.test(part)) document.body.classList.add("lm-hide-" + part);
   const step = asked.get("step"), tab = asked.get("tab");
   if (/^[1-5]$/.test(step || "")) showStep(step);
-  else if (tab) open(tab, true);
+  else if (tab) open(JSON.parse(here.renamed)[tab] || tab, true);
 }
 
 async function link(button) {
@@ -53,7 +53,7 @@ async function link(button) {
   const { fits, ...parts } = known;
   if (!fits) { trigger("click"); return; }
   const address = addressOf(here.dataset, here.preset), shown = tabs().find((tab) => tab.ariaSelected === "true");
-  const name = shown && shown !== tabs()[0] ? slug(shown.textContent) : "", step = name === "lesson" && document.body.dataset.step;
+  const name = shown && shown !== tabs()[0] ? slug(shown.textContent) : "", step = name === "learn" && document.body.dataset.step;
   Object.assign(parts, step ? { step } : { tab: name }, { hide: asked.get("hide") });
   for (const [key, value] of Object.entries(parts)) if (value) address.searchParams.set(key, value);
   const text = address.href.replace(/%2C/g, ",");

@@ -81,8 +81,19 @@ def test_two_folders_of_one_name_and_no_offer_at_all_are_refused():
 
 
 def test_the_tabs_of_an_address_are_those_of_the_page():
-    shown = (texts.TAB_RESULT, texts.TAB_CLUSTERS, texts.TAB_PROOF, texts.TAB_LEDGER, texts.TAB_HOW, texts.TAB_LESSON)
-    assert {title.lower().replace(" ", "-") for title in shown} <= set(texts.TABS)
+    shown = (texts.TAB_RESULT, texts.TAB_COMPARE, texts.TAB_PROOF, texts.TAB_CLUSTERS, texts.TAB_LEDGER, texts.TAB_LEARN)
+    assert tuple(title.lower() for title in shown) == texts.TABS
+    assert set(texts.TABS_RENAMED.values()) <= set(texts.TABS)
+
+
+@pytest.mark.parametrize("tab", ["methods", "how", "how-it-works", "lesson"])
+def test_an_older_link_to_a_renamed_tab_is_not_called_wrong(tab):
+    assert permalink.read({"tab": tab}, SAMPLES, HERE).problems == ()
+
+
+def test_a_tab_that_never_was_is_named_with_those_that_are():
+    (problem,) = permalink.read({"tab": "magic"}, SAMPLES, HERE).problems
+    assert "magic" in problem and "learn" in problem and "methods" not in problem
 
 
 def test_a_link_made_for_other_pictures_selects_nothing_and_says_why():

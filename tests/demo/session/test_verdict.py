@@ -70,7 +70,7 @@ def compared(lab, site) -> tuple:
     """Return a visitor whose request was put to other methods, before any proof."""
     visitor = lab.enter()
     forget(site, visitor, 1, 7)
-    merged(site.methods.run(visitor.token, ["SISA", "gradient ascent"]))
+    merged(site.compare.run(visitor.token, ["SISA", "gradient ascent"]))
     return visitor, visitor.requests[-1]
 
 
@@ -92,7 +92,7 @@ def everywhere(lab, site, visitor) -> dict:
         "csv": file(shown["result"], "lmeraser-result.csv"),
         "card": site.request.done(visitor, visitor.requests[-1]),
         "report": plain(report(tuple(visitor.requests), lab, lambda r: lab.verdict(visitor, r.number))),
-        "chart": shown["methods_chart"]["value"],
+        "chart": shown["compare_chart"]["value"],
     }
 
 
@@ -104,7 +104,7 @@ def check_contradicted(said: dict, problem: str) -> None:
     assert problem in said["result"] and "something of them may be left" in said["result"]
     assert "lm-different" in said["proof"] and problem in said["proof"]
     assert "lm-said-different" in said["ledger"] and texts.VERDICTS_SHORT["different"] in said["ledger"]
-    own = re.search(r'<tr class="lm-own">.*?</tr>', said["methods_table"])[0]
+    own = re.search(r'<tr class="lm-own">.*?</tr>', said["compare_table"])[0]
     assert "proof failed" in own and ">exact<" not in own
     assert said["chart"].data[0].marker.symbol[0] == "diamond-open"
     for record in (said["api"], said["json"]):
@@ -128,14 +128,14 @@ def test_without_a_failed_check_nothing_is_in_doubt(lab, site):
     assert "lm-equal" in said["proof"] and "Equal, bit for bit" in said["report"]
     assert said["api"]["full"]["equal"] is True and said["api"]["proof"]["verdict"] == "equal"
     assert ",proof,,equal," in said["csv"] and texts.VERDICTS_SHORT["equal"] in said["ledger"]
-    assert said["methods_table"].count(">exact<") == 2
+    assert said["compare_table"].count(">exact<") == 2
 
 
 def test_a_failed_proof_is_seen_everywhere(lab, site):
     visitor, _ = compared(lab, site)
     lab.engine.broken = BROKEN
     updates = merged(site.proof.full(visitor.token))
-    assert {"status", "result", "proof_body", "ledger_body", "methods_body"} <= set(updates)  # at once, or hidden until opened
+    assert {"status", "result", "proof_body", "ledger_body", "compare_body"} <= set(updates)  # at once, or hidden until opened
     assert "did not forget exactly" in updates["status"]
     check_contradicted(everywhere(lab, site, visitor), BROKEN)
     assert everywhere(lab, site, visitor)["json"]["full"]["equal"] is False
@@ -204,7 +204,7 @@ def test_where_the_self_test_fails_nothing_is_called_exact(doubtful):
     for place in ("status", "result", "card", "proof", "basis", "report"):
         assert "No proof on this device" in said[place], place
     assert "3 of 60 rows differ" in said["basis"] and "3 of 60 rows differ" in said["report"]
-    assert said["methods_table"].count("no proof here") == 2 and ">exact<" not in said["methods_table"]
+    assert said["compare_table"].count("no proof here") == 2 and ">exact<" not in said["compare_table"]
     assert set(said["chart"].data[0].marker.symbol) == {"diamond-open"}
     assert texts.VERDICTS_SHORT["unprovable"] in said["ledger"]
     for record in (said["api"], said["json"]):

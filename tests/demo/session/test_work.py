@@ -225,7 +225,7 @@ def test_closing_the_page_ends_a_study_and_a_proof_but_no_request(lab, site):
             pass
         visitor.model.pause = 5
         lab.engine.pause = 5
-        comparing, proving = site.methods.run(visitor.token, ["SISA"]), site.proof.full(visitor.token)
+        comparing, proving = site.compare.run(visitor.token, ["SISA"]), site.proof.full(visitor.token)
         for event in (comparing, proving):
             await anext(event)
         await until(lambda: visitor.study is not None or visitor.job is not None)

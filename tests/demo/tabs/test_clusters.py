@@ -1,4 +1,4 @@
-"""Prompts as pictures and probability cards: right values drawn, and nothing kept longer than said."""
+"""Clusters with their pictures, prompts and probability cards: right values drawn, and nothing kept longer than said."""
 
 import base64
 import io
@@ -9,25 +9,28 @@ from PIL import Image
 
 from core.errors import InputError
 from demo import texts
+from demo.tabs import clusters
 from demo.tabs.result import show_probabilities
 from demo.view.pictures import portrait
-from tests.demo.tabs.test_methods import forgotten
+from tests.demo.tabs.test_compare import forgotten
 
 
 def pixels(uri):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.split(",")[1]))))
 
 
-def test_tokens_are_drawn_as_a_heat_map_on_one_scale():
-    before, after = np.zeros((2, 3)), np.array([[1.0, -1.0, 0.5], [0, 0, 0]])
+def test_tokens_are_no_picture():
+    assert portrait(np.zeros((2, 3)), np.ones((2, 3))) is None
+    assert portrait(None, None) is None
+
+
+def test_frames_are_drawn_on_one_scale():
+    before, after = np.zeros((4, 4, 3)), np.zeros((4, 4, 3))
+    after[0, 0], after[3, 3] = 1, -1
     drawn = portrait(before, after)
-    assert drawn.kind == "matrix"
-    image = pixels(drawn.after)
-    assert image.shape == (2, 3, 3)
-    assert image[0, 0, 0] > image[0, 0, 2]  # orange above zero
-    assert image[0, 1, 2] > image[0, 1, 0]  # blue below
-    assert (pixels(drawn.before) == image[1, 0]).all()
-    assert (pixels(drawn.difference) == image).all()
+    assert (pixels(drawn.before) == 128).all()
+    assert pixels(drawn.after)[0, 0, 0] > 128 > pixels(drawn.after)[3, 3, 0]
+    assert (pixels(drawn.difference) == pixels(drawn.after)).all()
 
 
 def test_frames_are_drawn_around_grey():
@@ -38,26 +41,57 @@ def test_frames_are_drawn_around_grey():
     assert (image[0, 0] > 200).all()
 
 
-def test_retrained_clusters_show_before_after_and_difference(lab, site):
-    visitor = forgotten(lab, site, [1, 2])
-    shown = site.clusters.show(visitor)
-    assert shown["portraits"].count("lm-portrait ") == 2
-    assert shown["portraits"].count("<img") == 6
-    assert shown["portrait"].count("<img") == 1
-    assert "polyline" in shown["portrait"]
-    assert "9 images, 100 % of class b" in shown["portraits"]
+def test_the_clusters_of_the_last_request_show_pictures_of_members_and_no_forgotten_one(lab, site):
+    shown = site.clusters.show(forgotten(lab, site, [1, 2]))["clusters"]
+    assert texts.CLUSTERS_RETRAINED in shown
+    assert shown.count('lm-cluster"') == 2
+    assert shown.count("<img") == 18  # nine members each are left
+    assert "9 images, 100 % of class b" in shown
+    assert texts.picture_name(7, "b") in shown and texts.picture_name(1, "b") not in shown
 
 
-def test_a_model_without_prompts_says_so(lab, site, monkeypatch):
+def test_before_a_request_the_largest_clusters_are_shown(lab, site):
+    shown = site.clusters.show(lab.enter())
+    assert texts.CLUSTERS_LARGEST in shown["clusters"]
+    assert shown["clusters"].count('lm-cluster"') == 6
+    assert shown["cluster_pick"]["choices"][4] == ("Cluster 4 · 10 images", 4)
+
+
+def test_what_does_not_fit_is_counted(lab, site, monkeypatch):
+    monkeypatch.setattr(clusters, "MOST_CARDS", 4)
+    monkeypatch.setattr(clusters, "MOST_PICTURES", 3)
+    shown = site.clusters.show(lab.enter())["clusters"]
+    assert shown.count("<img") == 12 and "+7" in shown
+    assert texts.more_clusters(2, False) in shown
+
+
+def test_a_pixel_frame_is_shown_before_after_and_as_a_difference(lab, site, monkeypatch):
+    frames = lambda self, keys: {key: np.full((4, 4, 3), int(key[:4], 16) / 65536) for key in keys}  # noqa: E731
+    monkeypatch.setattr(type(lab.base.model), "prompts", frames)
+    visitor = forgotten(lab, site, [1])
+    shown = site.clusters.show(visitor)["clusters"]
+    assert shown.count("<figure") == 3
+    assert texts.FRAMES_INFO in shown
+    assert site.clusters.choose(visitor.token, 0)["cluster_chosen"].count("<figure") == 1
+
+
+def test_a_prompt_that_is_no_picture_is_put_into_words(lab, site, monkeypatch):
+    visitor = lab.enter()
+    shown = site.clusters.choose(visitor.token, 4)["cluster_chosen"]
+    assert texts.prompt_tokens(4) in shown and "<figure" not in shown and "polyline" in shown
     monkeypatch.setattr(type(lab.base.model), "prompts", lambda self, keys: {})
-    shown = site.clusters.show(forgotten(lab, site, [1, 2]))
-    assert shown["portraits"] == ""
-    assert texts.NO_PROMPTS in shown["portrait"] and "<img" not in shown["portrait"]
+    assert texts.NO_PROMPTS in site.clusters.choose(visitor.token, 4)["cluster_chosen"]
+
+
+def test_an_empty_model_has_no_clusters(lab, site):
+    shown = site.clusters.show(forgotten(lab, site, range(60)))
+    assert texts.NO_CLUSTERS in shown["clusters"]
+    assert not shown["cluster_pick"]["visible"] and not shown["sizes"]["visible"]
 
 
 def test_any_cluster_can_be_looked_at_and_no_other(lab, site):
     visitor = lab.enter()
-    assert "Cluster 4" in site.clusters.choose(visitor.token, 4)["portrait"]
+    assert "Cluster 4" in site.clusters.choose(visitor.token, 4)["cluster_chosen"]
     for wrong in (6, -1, "x", None):
         with pytest.raises(InputError, match="is not a cluster"):
             site.clusters.choose(visitor.token, wrong)

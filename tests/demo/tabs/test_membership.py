@@ -9,7 +9,7 @@ import pytest
 from core.errors import LMEraserError
 from demo import texts
 from tests.demo.fake import FakeModel
-from tests.demo.tabs.test_methods import forgotten
+from tests.demo.tabs.test_compare import forgotten
 from tests.demo.tabs.test_page import last
 
 

@@ -1,4 +1,4 @@
-"""The Methods tab: the last request put to other methods, and its reach under other clusterings.
+"""The Compare tab: the last request put to other methods, and its reach under other clusterings.
 
 Figures come from `core.benchmarks.compare_methods` and `core.benchmarks.request_reach`; every one of them is measured here, now, or
 computed from sizes.
@@ -34,25 +34,25 @@ class Answered:
     rows: tuple[dict, ...]
 
 
-class MethodsTab:
+class CompareTab:
     """The tab's components, events and contents, for one lab."""
 
     def __init__(self, context: Context):
         self.context, self.lab = context, context.lab
-        context.tabs.add("methods", self.show)
+        context.tabs.add("compare", self.show)
 
     def components(self) -> Parts:
         """Create the tab's contents."""
-        html(markup.lead(texts.LEAD_METHODS))
+        html(markup.lead(texts.LEAD_COMPARE))
         choices = [(title, name) for name, (title, _) in texts.METHODS.items() if name != ALWAYS]
         parts: Parts = {
-            "methods_pick": gr.CheckboxGroup(
-                choices, value=list(texts.METHODS_CHOSEN), label=texts.METHODS_PICK, elem_classes="lm-classes", elem_id="lm-methods"
+            "compare_pick": gr.CheckboxGroup(
+                choices, value=list(texts.COMPARE_CHOSEN), label=texts.COMPARE_PICK, elem_classes="lm-classes", elem_id="lm-methods"
             )
         }
-        parts |= runner("methods", texts.RUN_COMPARISON, texts.COMPARE_NONE)
-        parts["methods_table"] = html(markup.empty(texts.EMPTY_METHODS), elem_id="lm-compared")
-        parts["methods_chart"] = plot()
+        parts |= runner("compare", texts.RUN_COMPARISON, texts.COMPARE_NONE)
+        parts["compare_table"] = html(markup.empty(texts.EMPTY_COMPARE), elem_id="lm-compared")
+        parts["compare_chart"] = plot()
         html(markup.part(texts.REACH_TITLE, texts.LEAD_REACH))
         parts["reach"] = html(markup.empty(texts.EMPTY_REACH), elem_id="lm-reach")
         parts["reach_chart"] = plot()
@@ -76,13 +76,13 @@ class MethodsTab:
             yield updates
 
     def _stopped(self, visitor: Visitor, request: Request) -> Updates:
-        return {"methods_note": markup.note(texts.COMPARE_STOPPED)} if visitor.at(request) else {}
+        return {"compare_note": markup.note(texts.COMPARE_STOPPED)} if visitor.at(request) else {}
 
     def _happened(self, visitor: Visitor, request: Request, names: list[str], event: Any) -> Updates:
         if not isinstance(event, Answered):
-            return {"methods_note": _progress(event, names)}
+            return {"compare_note": _progress(event, names)}
         visitor.amend(request, compared=event.rows, compared_at=f"{datetime.datetime.now().astimezone():%d %B %Y, %H:%M %Z}")
-        return {"methods_table": self._table(visitor, names[len(event.rows) :]), **self._chart(visitor, event.rows)}
+        return {"compare_table": self._table(visitor, names[len(event.rows) :]), **self._chart(visitor, event.rows)}
 
     def _answers(self, visitor: Visitor, request: Request, names: list[str], send: Callable, cancel: threading.Event) -> None:
         report: Callable[[Any], None] = progress_of(send)
@@ -93,14 +93,14 @@ class MethodsTab:
     def stop(self, token: str | None) -> Updates:
         """Ask the comparison to end; the rows that are there stay."""
         stop_study(self.lab, token)
-        return {"methods_stop": gr.update(interactive=False)}
+        return {"compare_stop": gr.update(interactive=False)}
 
     def follow(self, token: str | None) -> Updates:
         """Show how far a new selection reaches under other clusterings, if the tab is open; trains nothing."""
         visitor = self.lab.find(token)
         if visitor is None or visitor.model is None or visitor.job:
             return {}
-        return self.context.tabs.part(visitor, "methods", self._reach)
+        return self.context.tabs.part(visitor, "compare", self._reach)
 
     def show(self, visitor: Visitor) -> Updates:
         """Return the tab at rest, or as it is while a comparison runs."""
@@ -108,23 +108,23 @@ class MethodsTab:
         rows = request.compared if request else ()
         info = texts.FORGOTTEN_FOR_GOOD if self.lab.shared else texts.COMPARE_INFO if request else texts.COMPARE_NONE
         return {
-            "methods_run": gr.update(interactive=request is not None and not busy and not self.lab.shared),
-            "methods_stop": gr.update(interactive=busy),
-            "methods_pick": gr.update(interactive=not busy),
-            "methods_note": markup.note(info),
-            "methods_table": self._table(visitor, ()) if rows else markup.empty(texts.EMPTY_METHODS),
+            "compare_run": gr.update(interactive=request is not None and not busy and not self.lab.shared),
+            "compare_stop": gr.update(interactive=busy),
+            "compare_pick": gr.update(interactive=not busy),
+            "compare_note": markup.note(info),
+            "compare_table": self._table(visitor, ()) if rows else markup.empty(texts.EMPTY_COMPARE),
             **self._chart(visitor, rows),
             **self._reach(visitor),
         }
 
     def _busy(self, names: list[str]) -> Updates:
         return {
-            "methods_run": gr.update(interactive=False),
-            "methods_stop": gr.update(interactive=True),
-            "methods_pick": gr.update(interactive=False),
-            "methods_note": _progress(Waiting(0), names),
-            "methods_table": markup_methods.comparison((), names, "", judge(None, None)),
-            "methods_chart": gr.update(visible=False),
+            "compare_run": gr.update(interactive=False),
+            "compare_stop": gr.update(interactive=True),
+            "compare_pick": gr.update(interactive=False),
+            "compare_note": _progress(Waiting(0), names),
+            "compare_table": markup_methods.comparison((), names, "", judge(None, None)),
+            "compare_chart": gr.update(visible=False),
         }
 
     def _table(self, visitor: Visitor, waiting: Sequence[str]) -> str:
@@ -134,10 +134,10 @@ class MethodsTab:
 
     def _chart(self, visitor: Visitor, rows: Sequence[dict]) -> Updates:
         if len(rows) < 2:
-            return {"methods_chart": gr.update(visible=False)}
+            return {"compare_chart": gr.update(visible=False)}
         verdict = self.lab.verdict(visitor, visitor.requests[-1].number)
         drawn = [row | {"exact": method_kind(row, verdict) == "exact"} for row in rows]
-        return {"methods_chart": gr.update(value=charts.methods(drawn), visible=True)}
+        return {"compare_chart": gr.update(value=charts.methods(drawn), visible=True)}
 
     def _reach(self, visitor: Visitor) -> Updates:
         """Return how far the selection, or else the last request, reaches."""

@@ -1,4 +1,4 @@
-"""The Methods tab on a fake engine, and once on a tiny real one: rows as they come, stop, and the clusterings side by side."""
+"""The Compare tab on a fake engine, and once on a tiny real one: rows as they come, stop, and the clusterings side by side."""
 
 import asyncio
 import threading
@@ -29,29 +29,29 @@ def forgotten(lab, site, *requests):
 
 def test_a_row_appears_as_each_method_finishes_and_lmeraser_is_always_among_them(lab, site):
     visitor = forgotten(lab, site, [1, 7])
-    *seen, merged = last(site.methods.run(visitor.token, ["SISA", "gradient ascent"]))
-    tables = [u["methods_table"] for u in seen if "methods_table" in u]
+    *seen, merged = last(site.compare.run(visitor.token, ["SISA", "gradient ascent"]))
+    tables = [u["compare_table"] for u in seen if "compare_table" in u]
     assert [t.count("lm-awaited") for t in tables] == [3, 2, 1, 0, 0]
     assert [r["method"] for r in visitor.requests[-1].compared] == ["LMEraser", "SISA", "gradient ascent"]
-    assert "2.0 × LMEraser" in merged["methods_table"]
-    assert "Measured in this session on this machine (fake)" in merged["methods_table"]
-    assert merged["methods_run"]["interactive"]
-    assert not merged["methods_stop"]["interactive"]
-    assert merged["methods_chart"]["visible"]
+    assert "2.0 × LMEraser" in merged["compare_table"]
+    assert "Measured in this session on this machine (fake)" in merged["compare_table"]
+    assert merged["compare_run"]["interactive"]
+    assert not merged["compare_stop"]["interactive"]
+    assert merged["compare_chart"]["visible"]
     assert visitor.study is None
 
 
 def test_progress_names_the_method_and_how_far_it_is(lab, site):
     visitor = forgotten(lab, site, [1])
     lab.engine.pause = 0.1  # longer than reports are held back
-    seen = last(site.methods.run(visitor.token, ["SISA"]))
-    notes = [u["methods_note"] for u in seen[:-1] if "methods_note" in u]
+    seen = last(site.compare.run(visitor.token, ["SISA"]))
+    notes = [u["compare_note"] for u in seen[:-1] if "compare_note" in u]
     assert any(texts.comparing("SISA", 2, 2, "fit") in n and "width:50.0%" in n for n in notes)
 
 
 def test_the_models_own_data_is_what_it_was_before_the_request(lab, site):
     visitor = forgotten(lab, site, [1], [2])
-    last(site.methods.run(visitor.token, []))
+    last(site.compare.run(visitor.token, []))
     assert lab.engine.benches == [visitor.requests[-1].outcome.root_before]
     assert len(visitor.model.samples) == len(lab.samples) - 2
 
@@ -60,7 +60,7 @@ def test_fitted_methods_are_kept_for_a_few_models_only(lab, site):
     for first in range(BENCHES + 1):
         visitor = forgotten(lab, site, [first], [50])
         for _ in range(2):
-            last(site.methods.run(visitor.token, []))
+            last(site.compare.run(visitor.token, []))
     assert len(lab.engine.benches) == BENCHES + 1
     assert len(lab._benches) == BENCHES
 
@@ -71,16 +71,16 @@ def test_stop_keeps_what_was_measured(lab, site):
 
     async def main():
         seen = []
-        async for updates in site.methods.run(visitor.token, ["SISA", "full refit"]):
+        async for updates in site.compare.run(visitor.token, ["SISA", "full refit"]):
             seen.append(updates)
             if visitor.requests[-1].compared:
-                site.methods.stop(visitor.token)
+                site.compare.stop(visitor.token)
         return seen
 
     updates = asyncio.run(asyncio.wait_for(main(), 20))[-1]
-    assert texts.COMPARE_STOPPED in updates["methods_note"]
+    assert texts.COMPARE_STOPPED in updates["compare_note"]
     assert len(visitor.requests[-1].compared) == 1
-    assert "lm-awaited" not in updates["methods_table"]
+    assert "lm-awaited" not in updates["compare_table"]
     assert visitor.study is None
 
 
@@ -89,7 +89,7 @@ def test_a_new_request_ends_the_comparison_of_the_last_one(lab, site):
     visitor = forgotten(lab, site, [1])
 
     async def compare():
-        return [u async for u in site.methods.run(visitor.token, ["SISA", "full refit"])]
+        return [u async for u in site.compare.run(visitor.token, ["SISA", "full refit"])]
 
     async def main():
         running = asyncio.create_task(compare())
@@ -107,42 +107,42 @@ def test_a_new_request_ends_the_comparison_of_the_last_one(lab, site):
 
 def test_two_studies_at_once_and_none_before_a_request_are_refused(lab, site):
     with pytest.raises(InputError, match="Forget something first"):
-        last(site.methods.run(lab.enter().token, []))
+        last(site.compare.run(lab.enter().token, []))
     visitor = forgotten(lab, site, [1])
     visitor.study = SimpleNamespace(stop=lambda: None)
     with pytest.raises(InputError, match="is running"):
-        last(site.methods.run(visitor.token, []))
+        last(site.compare.run(visitor.token, []))
 
 
 def test_a_lab_whose_data_has_changed_says_so(lab, site):
     visitor = forgotten(lab, site, [1])
     lab.base.model.samples = lab.samples.without(lab.ids([5]))
     with pytest.raises(InputError, match="no longer has the model"):
-        last(site.methods.run(visitor.token, []))
+        last(site.compare.run(visitor.token, []))
     assert visitor.study is None
 
 
 def test_clusterings_side_by_side_follow_the_selection_without_a_request(lab, site):
     visitor = lab.enter()
     site.request.select(visitor.token, [1, 7, 13])
-    assert set(site.methods.follow(visitor.token)) == {"methods_body"}  # hidden until it is opened
-    assert site.methods.follow(visitor.token) == {}
-    shown = site.opened("methods", visitor.token)
+    assert set(site.compare.follow(visitor.token)) == {"compare_body"}  # hidden until it is opened
+    assert site.compare.follow(visitor.token) == {}
+    shown = site.opened("compare", visitor.token)
     assert "Your selection: 3 images" in shown["reach"]
     assert shown["reach"].count("lm-strip") == 3
     assert shown["reach_chart"]["visible"]
     site.request.select(visitor.token, [])
-    assert texts.EMPTY_REACH in site.methods.follow(visitor.token)["reach"]
+    assert texts.EMPTY_REACH in site.compare.follow(visitor.token)["reach"]
 
 
 def test_after_a_request_its_own_reach_stays(lab, site):
     visitor = forgotten(lab, site, [1, 7])
-    assert "Your last request: 2 images" in site.opened("methods", visitor.token)["reach"]
+    assert "Your last request: 2 images" in site.opened("compare", visitor.token)["reach"]
 
 
 def test_charts_hold_every_method_and_every_clustering(lab, site):
     visitor = forgotten(lab, site, [1, 7, 13])
-    last(site.methods.run(visitor.token, ["gradient ascent"]))
+    last(site.compare.run(visitor.token, ["gradient ascent"]))
     points = charts.methods(visitor.requests[-1].compared).data[0]
     assert list(points.x) == [0.5, 1.0]
     assert list(points.marker.symbol) == ["circle", "diamond-open"]

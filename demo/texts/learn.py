@@ -1,15 +1,14 @@
-"""The tabs How it works and Lesson."""
+"""The Learn tab: the figure of the method, and the lesson."""
 
 from __future__ import annotations
 
 from demo.texts.formats import count, seconds
 
-LEAD_LESSON = "Five short steps. Make a prediction first: your answer reveals what happens."
+LEAD_LEARN = "Forgetting is fast because every cluster is trained on its own. Five short steps: predict, answer, then read what happens."
 PRINT = "Print as a worksheet"
 SHEET_TITLE, SHEET_NAME, SHEET_DATE, SHEET_WHY = "LMEraser Lab: worksheet", "Name", "Date", "Why do you think so?"
 LESSON_RIGHT = "Right."
 LESSON_WRONG = "Not quite."
-LEAD_HOW = "Forgetting is fast because every cluster is trained independently of the others."
 HOW_STEPS = (
     ("A public model, frozen", "It was trained on public pictures only. It never changes, so it holds nothing private."),
     ("Private pictures, in clusters", "Pictures that look alike to the public model are grouped together."),
@@ -21,21 +20,37 @@ HOW_STEPS = (
     ),
 )
 FIGURE_MODEL, FIGURE_FROZEN, FIGURE_PREDICTION = "Public model", "frozen", "Prediction"
+FIGURE_WAITS = "The figure shows your clusters when the model is ready."
+FIGURE_EMPTY = "Your model has forgotten every picture, so it has no clusters."
 FIGURE_CLUSTERS = "one prompt and classifier for each cluster"
 
 
-def how_note(clusters: int, touched: int) -> str:
-    """Return the line under the figure, about the visitor's own data."""
+def how_note(clusters: int | None, touched: int) -> str:
+    """Return the line under the figure, about the visitor's own clusters; None while there is no model."""
+    if not clusters:
+        return FIGURE_WAITS if clusters is None else FIGURE_EMPTY
     if touched:
         return f"Your selection touches {touched:,} of {count(clusters, 'cluster')}; they are filled in the figure."
     return f"Your model has {count(clusters, 'cluster')}. Select pictures, and the clusters that would retrain are filled in the figure."
 
 
-def lesson(clusters: int, samples: int, full: float | None) -> list[dict]:
-    """Return the five steps: title, what to do, question, options, index of the right one, and what is revealed."""
+def retrained_here(value: float) -> str:
+    """Return how long full retraining took for the visitor's own request."""
+    return f"For your last request, it took {seconds(value)}."
+
+
+def retrained_before(samples: int, value: float, day: str) -> str:
+    """Return how long training from scratch took when it was measured."""
+    return f"Training on {count(samples, 'picture')} from scratch took {seconds(value)} on this machine ({day})."
+
+
+def lesson(clusters: int, samples: int, took: str) -> list[dict]:
+    """Return the five steps: title, what to do, question, options, index of the right one, and what is revealed.
+
+    clusters, samples: of the model as it is now; 0 while there is none. took: a sentence on full retraining, or nothing.
+    """
     cells = count(clusters, "cluster") if clusters else "many clusters"
     pictures = count(samples, "picture") if samples else "many pictures"
-    long = f" Here it took {seconds(full)}." if full else ""
     return [
         {
             "title": "What is in the model?",
@@ -51,7 +66,7 @@ def lesson(clusters: int, samples: int, full: float | None) -> list[dict]:
             "ask": f"The model learned {pictures}. To forget one, how many must an ordinary model learn again?",
             "options": ("One", "About half", "All but one"),
             "right": 2,
-            "reveal": f"Every picture shaped the whole model, so the only safe way is to start again with all the others.{long}",
+            "reveal": f"Every picture shaped the whole model, so the only safe way is to start again with all the others. {took}".strip(),
         },
         {
             "title": "One cluster at a time",

@@ -1,4 +1,4 @@
-"""The Methods tab: other ways of forgetting, and where the saving comes from."""
+"""The Compare tab: other ways of forgetting, and where the saving comes from."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from demo.texts.formats import count, seconds, share
 
-LEAD_METHODS = "The same request with other unlearning methods, measured now on this machine."
+LEAD_COMPARE = "The same request with other unlearning methods, measured now on this machine."
 METHODS = {
     "LMEraser": ("LMEraser", "retrains the clusters that the request touches"),
     "full refit": ("Full refit", "retrains everything from scratch on the remaining images"),
@@ -20,10 +20,10 @@ METHODS = {
     "prompt not learned": ("Prompt not learned", "the same clusters, but only their heads are trained"),
     "whole backbone": ("Whole backbone", "retrains every weight; takes minutes without a GPU"),
 }
-METHODS_CHOSEN = tuple(METHODS)[1:-2]
-METHODS_PICK = "Compare LMEraser with"
-METHODS_HEAD = ("Method", "Guarantee", "Seconds", "Sample passes", "Test", "Retained", "Forgotten", "Attack AUC")
-METHODS_CAPTION = "Methods compared on your last request"
+COMPARE_CHOSEN = tuple(METHODS)[1:-2]
+COMPARE_PICK = "Compare LMEraser with"
+COMPARE_HEAD = ("Method", "Guarantee", "Seconds", "Sample passes", "Test", "Retained", "Forgotten", "Attack AUC")
+COMPARE_CAPTION = "Methods compared on your last request"
 METHOD_WAITS = "waiting"
 KINDS = {"exact": "exact", "approximate": "approximate", "contradicted": "proof failed", "unproven": "no proof here"}
 RUN_COMPARISON = "Run the comparison"
@@ -35,7 +35,7 @@ COMPARE_INFO = (
 )
 COMPARE_PREPARING = "Preparing pictures and models"
 COMPARE_STOPPED = "Stopped. The results so far stay on the page."
-EMPTY_METHODS = "Nothing compared yet. Results appear here one by one, as each method finishes."
+EMPTY_COMPARE = "Nothing compared yet. Results appear here one by one, as each method finishes."
 STUDY_ENDED = "Your comparison or membership test was stopped because it was about the previous request."
 STUDY_BUSY = "One of your comparisons or membership tests is running. Wait for it to finish, or stop it."
 NO_EARLIER_MODEL = (
@@ -64,7 +64,7 @@ FORGOTTEN_FOR_GOOD = (
 def compared(rows: Sequence[dict]) -> str:
     """Return the comparison for screen readers."""
     lines = [f"{METHODS[r['method']][0]}: {seconds(r['seconds']['total'])}, test accuracy {share(r['accuracy']['test'])}." for r in rows]
-    return " ".join(lines) or EMPTY_METHODS
+    return " ".join(lines) or EMPTY_COMPARE
 
 
 def clusters_add(rows: Sequence[dict]) -> str:
