@@ -12,16 +12,16 @@ from gradio.events import Dependency
 from core.errors import LMEraserError
 from demo import texts
 from demo.api import Api, publish
+from demo.request.panel import CHANGED
 from demo.session.available import Offers
 from demo.session.jobs import Jobs
 from demo.session.lab import Lab
 from demo.tabs.common import FIRST, STATIC, Parts
 from demo.tabs.page import Calls, Page
-from demo.request.panel import CHANGED
 from demo.view.theme import theme
 
 FETCH_JS = (STATIC / "fetch.js").read_text()
-STYLE = STATIC / "style.css"
+STYLE, REQUEST_STYLE = STATIC / "style.css", STATIC / "request.css"
 MOST_UPLOADED = 8 << 20  # bytes that Gradio's own upload takes; the page itself uploads nothing larger
 
 
@@ -45,7 +45,7 @@ def build_demo(*labs: Lab, jobs: Jobs | None = None) -> gr.Blocks:
 
 def launch_options() -> dict:
     """Return what the page's looks need from `launch`."""
-    return {"theme": theme(), "css_paths": [STYLE], "footer_links": [], "max_file_size": MOST_UPLOADED}
+    return {"theme": theme(), "css_paths": [STYLE, REQUEST_STYLE], "footer_links": [], "max_file_size": MOST_UPLOADED}
 
 
 def _components(page: Page) -> Parts:

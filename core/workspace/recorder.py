@@ -88,9 +88,7 @@ class Recorder:
             pending = self.ledger.accept(ids, salt or os.urandom(32), self._accepted(ids))
             return self._carry_out(pending, plan, progress, cancel)
 
-    def learn(
-        self, samples: Samples, progress: ProgressCallback | None = None, cancel: threading.Event | None = None
-    ) -> tuple[str, ...]:
+    def learn(self, samples: Samples, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> tuple[str, ...]:
         """Add samples of the same classes and image size, record that, and return the ids that they have in the model.
 
         If it cannot be recorded, the model is as before. Raises what `LMEraser.learn` raises; StoreError; InputError where samples are

@@ -260,7 +260,9 @@ class RequestPanel:
         """Show the part of the column that the visitor is at, and hide the others."""
         at = visitor.story or ("pick" if visitor.selection or visitor.job else "start")
         shown = (*SHOWN[at], "go_box") if at == "teach" and visitor.selection else SHOWN[at]
-        return {name: gr.update(visible=True if name in shown else "hidden") for name in BOXES if name != "teach_box" or not self.lab.shared}
+        return {
+            name: gr.update(visible=True if name in shown else "hidden") for name in BOXES if name != "teach_box" or not self.lab.shared
+        }
 
     def _done(self, visitor: Visitor) -> Updates:
         """Return the whole page with the result's card in the request's place."""

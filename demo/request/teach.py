@@ -134,4 +134,3 @@ class TeachPanel:
     @staticmethod
     def _hint() -> str:
         return markup.note(texts.TEACH_HINT)
-

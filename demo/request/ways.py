@@ -144,5 +144,3 @@ def memorable(lab: Lab) -> tuple[int, ...]:
         if model.without(sample.ids).probabilities(sample)[0].argmax() != sample.labels[0]:
             found += rows.of(sample.ids)
     return tuple(found)
-
-

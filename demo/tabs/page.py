@@ -11,6 +11,7 @@ import gradio as gr
 
 from core.errors import InputError, LMEraserError
 from demo import texts
+from demo.request.panel import RequestPanel
 from demo.selection import permalink
 from demo.session.available import Offers
 from demo.session.jobs import Jobs
@@ -23,7 +24,6 @@ from demo.tabs.learn import LearnTab
 from demo.tabs.ledger import LedgerTab
 from demo.tabs.map_panel import MapPanel
 from demo.tabs.proof import ProofTab
-from demo.request.panel import RequestPanel
 from demo.tabs.result import ResultTab
 from demo.tabs.selecting import Selecting
 from demo.view import markup

@@ -74,7 +74,10 @@ def working(done: int, total: int, stage: str) -> str:
 # Three ways in
 WAYS_TITLE = "Start here"
 WAYS_HINT = "Or draw around points on the map: each is a picture that the model has learned."
-WAY_TEACH = ("Teach it yours, then erase it", "Draw or photograph something, give it a wrong name, and see the model believe it, then forget it.")
+WAY_TEACH = (
+    "Teach it yours, then erase it",
+    "Draw or photograph something, give it a wrong name, and see the model believe it, then forget it.",
+)
 WAY_ONE_SEARCHING = ("Forget one picture", "Looking for a picture that changes the model's answer…")
 WAY_ONE_NONE = ("Forget one picture", "No single picture of those tried changes the model's answer. Pick any on the map.")
 

@@ -162,4 +162,8 @@ def answers_spoken(title: str, answers: list[tuple[str, str, str]]) -> str:
 
 def proving(done: int, total: int, stage: str) -> str:
     """Return how far the training of the proof is."""
-    return f"Training from scratch without them: {done:,} of {total:,} clusters" if stage == "train" and total else "Training from scratch without them"
+    return (
+        f"Training from scratch without them: {done:,} of {total:,} clusters"
+        if stage == "train" and total
+        else "Training from scratch without them"
+    )

@@ -18,7 +18,7 @@ from core.data.samples import Samples
 from core.errors import CancelledError
 from core.lmeraser.records import ForgetPlan, Outcome, Partition, Seconds
 from core.runtime.progress import Progress
-from core.workspace.ledger import Ledger
+from core.workspace.ledger import Event, Ledger
 from core.workspace.merkle import merkle_root, without
 from core.workspace.receipts import Receipt, check_chain, commit_to, keys_digest
 from demo.selection.numbering import of_samples
@@ -46,6 +46,7 @@ class FakeModel:
     home: dict = field(default_factory=dict)
     ledger: Ledger | None = None
     given: list = field(default_factory=list)
+    rows: list = field(default_factory=list)  # of the ledger, about what was learned
 
     def __post_init__(self):
         self.home = self.home or {i: row % CLUSTERS for row, i in enumerate(self.samples.ids)}
@@ -94,10 +95,12 @@ class FakeModel:
     def fork(self) -> FakeModel:
         return FakeModel(self.samples, self.engine, self.pause, self.outcome, self.home)
 
-    def without(self, ids, progress=None, cancel=None) -> FakeModel:
+    def without(self, ids, learned=(), progress=None, cancel=None) -> FakeModel:
         copy = self.fork()
         if ids:
             copy._forget(copy.plan(ids), progress, cancel)
+        for samples in learned:
+            copy._learn(samples, progress, cancel)
         return copy
 
     def prepare(self) -> None:
@@ -182,6 +185,30 @@ class FakeModel:
         self._work(plan.retrain, progress, cancel)
         before, self.samples = self.root, self.samples.take(plan.retained)
         self.outcome = self._outcome("forget", before, plan.retrain)
+
+    def learn(self, samples, progress=None, cancel=None):
+        root = self.root
+        names = self._learn(samples, progress, cancel)
+        self.rows.append(Event(len(self.rows) + 1, 0, "learned", "2026-01-01T00:00:00.000+00:00",
+                               {"root": self.root, "root_before": root, "count": len(samples)}, "", ""))  # fmt: skip
+        return names
+
+    def _learn(self, samples, progress, cancel):
+        union = self.samples.extended(samples)
+        names = union.ids[len(self.samples) :]
+        home = {**self.home, **{i: int(digest[:8], 16) % CLUSTERS for i, digest in zip(names, names, strict=True)}}
+        after = FakeModel(union, self.engine, 0, None, home)
+        trained = tuple(k for k in after.keys() if k not in self.keys())  # noqa: SIM118
+        self._work(trained, progress, cancel)
+        before, self.samples, self.home = self.root, union, home
+        self.outcome = self._outcome("learn", before, trained)
+        return names
+
+    def learned(self):
+        return tuple(self.rows)
+
+    def memorized(self):
+        return np.linspace(0, 1, len(self.samples))
 
     def receipts(self):
         return tuple(self.given)
@@ -298,6 +325,9 @@ class FakeEngine:
     def numbering(self, samples):
         return of_samples(samples)
 
+    def examples(self):
+        return self.samples.images[:2] // 2
+
     def facts(self):
         return {"processor": "fake"}
 
@@ -317,4 +347,5 @@ def fake_receipt(number, plan, outcome):
         seconds={"train": outcome.seconds.train, "total": outcome.seconds.total}, resumed=False, versions={"torch": "0"},
         hardware={"processor": "fake"}, backbone="0" * 64, samples_before=outcome.samples + len(plan.ids),
         retained_before=merkle_root(plan.among), retained_after=merkle_root(without(plan.among, plan.ids)), repaired=False,
+        learned=0,
     )  # fmt: skip
