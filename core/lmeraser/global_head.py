@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import eigh
+from scipy.special import softmax
 
 from core.data.samples import Samples
 from core.lmeraser.records import tensors_digest
@@ -105,6 +107,63 @@ class GlobalHead:
         bias = np.where(present, prior - 0.5 * (weight * means).sum(1), -np.inf)
         return Solved(self.counts, means, covariance, weight, bias)
 
+    def leave_one_out(self, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return class probabilities (n, classes) of samples in the sums, each answered by the head without that sample.
+
+        features (n, d) float32, labels (n,). Equals subtracting a sample, solving again and asking, up to rounding, but costs one
+        eigendecomposition for all of them: without a sample the scatter within classes changes by one rank, and the share of
+        shrinkage, which is computed for each, changes eigenvalues only.
+        """
+        n, present = int(self.counts.sum()), self.counts > 0
+        means = self.sums / SCALE / np.maximum(self.counts, 1)[:, None]
+        values, vectors = eigh(self.gram / SCALE**2 - (means * self.counts[:, None]).T @ means, driver="evd")
+        left_out = _LeftOut(self.counts, max(1, n - int(present.sum())), np.maximum(values, 0), means @ vectors)
+        parts = [slice(i, i + ROWS) for i in range(0, len(labels), ROWS)]
+        scores = [left_out.scores(expand(features[part]) / SCALE @ vectors, labels[part]) for part in parts]
+        return softmax(np.concatenate([np.zeros((0, len(self.counts))), *scores]), axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class _LeftOut:
+    """A head's counts (c,) and freedom; eigenvalues (d,) of the scatter within classes, and means (c, d) along its eigenvectors."""
+
+    counts: np.ndarray
+    freedom: int
+    values: np.ndarray
+    means: np.ndarray
+
+    def scores(self, x: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Return what each of the samples (n, d) scores (n, c) under the head without it: -inf for absent classes."""
+        every, own = np.arange(len(labels)), self.counts[labels]
+        rest = np.maximum(own - 1, 1)
+        offset = x - self.means[labels]  # zero for a sample that is alone in its class
+        scatter, freedom = own / rest, np.maximum(1, self.freedom - (own > 1))
+        diagonal, share = self._covariance(np.square(offset), scatter, freedom)
+        inverse = 1 / diagonal
+        length = (np.square(offset) * inverse).sum(1)
+        weight = (1 - share) * scatter / freedom  # of the rank that is subtracted; inverted as Sherman and Morrison do:
+        weight /= 1 - weight * length
+        along_x, along_means = (x * offset * inverse).sum(1), (offset * inverse) @ self.means.T
+        products = (x * inverse) @ self.means.T + (weight * along_x)[:, None] * along_means
+        lengths = inverse @ np.square(self.means).T + weight[:, None] * np.square(along_means)
+        step, stretch = 1 / rest, 1 + weight * length  # the own mean moves by -step * offset
+        products[every, labels] -= step * stretch * along_x
+        lengths[every, labels] += step * stretch * (step * length - 2 * along_means[every, labels])
+        counts = np.tile(self.counts, (len(labels), 1))
+        counts[every, labels] -= 1
+        total = counts.sum(1, keepdims=True)
+        scores = products - 0.5 * lengths + np.log(np.maximum(counts, 1) / np.maximum(total, 1))
+        return np.where(total > 0, np.where(counts > 0, scores, -np.inf), 0.0)  # without any sample, all classes are as likely
+
+    def _covariance(self, squares: np.ndarray, scatter: np.ndarray, freedom: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the shrunken covariance's diagonal (n, d), before one rank is subtracted, and the share of shrinkage (n,)."""
+        d, length = len(self.values), squares.sum(1)
+        trace = (self.values.sum() - scatter * length) / freedom
+        norm = np.square(self.values).sum() - 2 * scatter * (squares @ self.values) + np.square(scatter * length)
+        share = _oracle(trace, np.maximum(norm, 0) / freedom**2, d, freedom)
+        ridge = share * np.maximum(trace / d, 1e-6) + 1e-6
+        return ((1 - share) / freedom)[:, None] * self.values + ridge[:, None], share
+
 
 def class_sums(features: np.ndarray, labels: np.ndarray) -> dict[str, np.ndarray]:
     """Return the classes (m,) that occur, their counts (m,) and the sums (m, d) of their `expand`ed features (n, ...), all int64."""
@@ -124,6 +183,11 @@ class Solved:
     covariance: np.ndarray
     weight: np.ndarray
     bias: np.ndarray
+
+    def proba(self, features: np.ndarray) -> np.ndarray:
+        """Return the head's class probabilities (n, classes) for features (n, d) float32."""
+        parts = [expand(features[i : i + ROWS]) / SCALE @ self.weight.T + self.bias for i in range(0, len(features), ROWS)]
+        return softmax(np.concatenate([np.zeros((0, len(self.counts))), *parts]), axis=1)
 
     @functools.cached_property
     def _precision(self) -> np.ndarray:
@@ -152,10 +216,14 @@ def shrinkage(covariance: np.ndarray, freedom: int) -> float:
 
     Oracle approximating shrinkage (Chen, Wiesel, Eldar, Hero, IEEE Transactions on Signal Processing 58, 2010, equation 23).
     """
-    d = len(covariance)
-    trace, squares = float(np.trace(covariance)), float(np.square(covariance).sum())
+    return float(_oracle(np.trace(covariance), np.square(covariance).sum(), len(covariance), np.asarray(freedom)))
+
+
+def _oracle(trace: np.ndarray, squares: np.ndarray, d: int, freedom: np.ndarray) -> np.ndarray:
+    """Return `shrinkage` of estimates with these traces and sums of squares."""
     spread = (freedom + 1 - 2 / d) * (squares - trace**2 / d)
-    return min(1.0, ((1 - 2 / d) * squares + trace**2) / spread) if spread > 0 else 1.0
+    share = ((1 - 2 / d) * squares + trace**2) / np.where(spread > 0, spread, 1)
+    return np.where(spread > 0, np.minimum(1.0, share), 1.0)
 
 
 def _rounded(weight: np.ndarray) -> np.ndarray:

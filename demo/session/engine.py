@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("core", "demo")  # whose objects a residue scan looks into
 MOST_UNSEEN = 2000  # test images that stand for unseen ones in an audit
-MOST_COLORED = 5000  # beyond it the map is not colored by right and wrong: asking about every image takes minutes
+MOST_COLORED = 5000  # beyond it the map is not colored by right and wrong or by memorization: asking about every image takes minutes
 
 
 class CoreModel:
@@ -123,6 +123,12 @@ class CoreModel:
         if len(samples) > MOST_COLORED:
             return None
         return self.eraser.predict(self.eraser.prepare_members()) == samples.labels if len(samples) else np.zeros(0, bool)
+
+    def memorized(self) -> np.ndarray | None:
+        if len(self.samples) > MOST_COLORED:
+            return None
+        seen, unseen = self.eraser.memorized()
+        return np.maximum(seen - unseen, 0)
 
     def probabilities(self, samples: Samples) -> np.ndarray:
         if set(samples.ids) <= set(self.samples.ids):

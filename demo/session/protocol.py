@@ -99,6 +99,9 @@ class Model(Protocol):
     def correct(self) -> np.ndarray | None:
         """Return (n,) bool: which of its own samples the model classifies correctly; None when that would take long."""
 
+    def memorized(self) -> np.ndarray | None:
+        """Return (n,) from 0 to 1: how far each own sample's probability of its label drops without it; None when that takes long."""
+
     def probabilities(self, samples: Samples) -> np.ndarray:
         """Return class probabilities (n, classes) of samples, in the model or not; stores nothing of those that are not."""
 

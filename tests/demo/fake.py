@@ -130,6 +130,9 @@ class FakeModel:
     def correct(self):
         return np.arange(len(self.samples)) % 7 > 0
 
+    def memorized(self):
+        return np.arange(len(self.samples)) % 5 / 5
+
     def probabilities(self, samples):
         known = np.isin(samples.ids, self.samples.ids)[:, None]
         return np.where(known, [[0.8, 0.1, 0.1]], [[0.4, 0.3, 0.3]])

@@ -86,3 +86,28 @@ def test_as_many_samples_as_numbers_are_classified_well():
     centers = np.stack([x[fitted][labels[fitted] == c].mean(0) for c in range(3)])
     best = (np.square(x[unseen, None] - centers).sum(2).argmin(1) == labels[unseen]).mean()  # the covariance is the identity
     assert accuracy > best - 0.05
+
+
+@pytest.mark.parametrize(("n", "classes"), [(300, 3), (40, 4), (5, 3), (2, 2), (1, 3)])
+def test_leave_one_out_equals_subtracting_each_sample_and_solving_again(n, classes):
+    x, y = data(n, classes=classes)
+    y[-1] = classes - 1
+    if n == 40:
+        y[:-1] %= classes - 1  # the last sample is alone in its class
+    full = head(x, y, classes)
+    expected = []
+    for i in range(n):
+        rest = full.changed(x[i : i + 1], y[i : i + 1], -1)
+        expected.append(rest.solve().proba(x[i : i + 1])[0] if n > 1 else np.full(classes, 1 / classes))
+    found = full.leave_one_out(x, y)
+    assert np.abs(found - expected).max() < 1e-5  # `solve` rounds its weights
+    assert np.allclose(found.sum(1), 1)
+    assert n != 40 or found[-1, -1] == 0
+    assert n != 300 or np.abs(found - full.solve().proba(x)).max() > 0.1
+
+
+def test_leave_one_out_does_not_depend_on_the_batch():
+    x, y = data(5000, d=3)
+    full = head(x, y)
+    assert np.allclose(full.leave_one_out(x, y)[4090:4100], full.leave_one_out(x[4090:4100], y[4090:4100]), atol=1e-9)
+    assert full.leave_one_out(x[:0], y[:0]).shape == (0, 3)

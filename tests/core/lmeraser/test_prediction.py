@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from core.config import preset
+from core.data.samples import Samples
 from core.lmeraser.eraser import LMEraser
 from core.lmeraser.prediction import route
 from core.lmeraser.records import Partition
@@ -55,3 +56,25 @@ def test_a_head_with_all_the_weight_answers_alone(backbone, samples, monkeypatch
     expected = near.predict_proba(samples.images[:20])
     monkeypatch.setattr("core.lmeraser.prediction._mixed", lambda *_: pytest.fail("a cluster was asked"))
     assert alone.predict_proba(samples.images[:20]) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.0])
+def test_what_is_memorized_is_what_forgetting_takes_away(backbone, samples, share):
+    """The closed form alone is asked; a model that serves without one is measured by the one of its features."""
+    config = tiny_config()
+    labels = samples.labels.copy()
+    labels[7] = (labels[7] + 1) % 10
+    wrong = Samples.build(samples.images, labels, samples.classes)
+    model = LMEraser(replace(config, serve=replace(config.serve, global_weight=share)), backbone).fit(wrong)
+    assert (model.model_.head is None) == (share == 0)
+    seen, unseen = model.memorized()
+    assert seen.shape == unseen.shape == (len(samples),) and seen.mean() > unseen.mean()
+    assert seen[7] > 0.9 and unseen[7] < 0.1
+    alone = LMEraser(replace(config, serve=replace(config.serve, global_weight=1.0)), backbone).fit(wrong)
+    assert seen == pytest.approx(alone.predict_proba(alone.prepare_members())[np.arange(len(samples)), labels], abs=1e-6)
+    for row in (0, 7):
+        rest = alone.fork()
+        rest.forget(wrong.ids[row])
+        assert unseen[row] == pytest.approx(rest.predict_proba(wrong.images[[row]])[0, labels[row]], abs=1e-6)
+    alone.forget(wrong.ids)
+    assert [a.shape for a in alone.memorized()] == [(0,), (0,)]

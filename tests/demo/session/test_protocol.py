@@ -65,6 +65,8 @@ def test_a_model_answers_and_forgets(engine, tmp_path):
     assert model.reach(plan).images == 3
     assert {p.ndim for p in model.prompts(model.keys()).values()} == {2}
     assert model.correct().shape == (n,)
+    drop = model.memorized()
+    assert drop.shape == (n,) and ((drop >= 0) & (drop <= 1)).all()
     forget_set = model.samples.take(np.arange(3))
     inside = model.probabilities(forget_set)
     assert model.receipts() == () and model.withdrawn() == 0
