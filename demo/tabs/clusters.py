@@ -94,8 +94,9 @@ class ClustersTab:
     def _card(self, visitor: Visitor, model: Model, number: int, picture: Portrait | None, most: int) -> markup_clusters.Card:
         """Return a card's contents; its pictures are those of members that are still in the model."""
         facts, samples = model.cluster(number), self.lab.samples
-        rows = np.flatnonzero(self.lab.row_clusters(visitor) == number)[:most].tolist()
-        tiles = [(data_uri(samples.images[row]), texts.picture_name(row, samples.classes[samples.labels[row]])) for row in rows]
+        rows = np.flatnonzero(self.lab.row_clusters(visitor) == number).tolist()
+        shown = rows if len(rows) <= most else rows[: most - 1]  # the last place says how many more there are
+        tiles = [(data_uri(samples.images[row]), texts.picture_name(row, samples.classes[samples.labels[row]])) for row in shown]
         words = texts.cluster_facts(len(facts.labels), *self._class(facts))
         return markup_clusters.Card(texts.CLUSTER.format(number), words, tiles, len(facts.labels) - len(tiles), picture)
 

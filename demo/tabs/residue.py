@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
+from pathlib import PurePath
 from typing import Any
 
 import gradio as gr
 
+from core.runtime.temporary import PREFIX
 from demo import texts
 from demo.session.jobs import Waiting
 from demo.session.requests import Request
@@ -25,8 +28,10 @@ class Residue:
     def components(self) -> Parts:
         """Create the section."""
         parts: Parts = {}
-        with gr.Column(visible=False, elem_classes="lm-section") as parts["residue_row"]:
-            html(markup.part(texts.RESIDUE_TITLE, texts.LEAD_RESIDUE))
+        with gr.Accordion(texts.RESIDUE_TITLE, open=False, visible=False, elem_classes="lm-fold", elem_id="lm-residue-fold") as parts[
+            "residue_row"
+        ]:
+            html(markup.lead(texts.LEAD_RESIDUE))
             with gr.Row(elem_classes="lm-full"):
                 parts["residue_run"] = gr.Button(texts.RUN_RESIDUE, interactive=False, min_width=220, scale=0, elem_id="lm-run-residue")
                 parts["residue_note"] = html(markup.note(texts.RESIDUE_INFO), "lm-note")
@@ -61,8 +66,38 @@ class Residue:
         }
 
     def _done(self, visitor: Visitor, request: Request, record: dict[str, Any]) -> Updates:
-        visitor.amend(request, residue=record)
+        visitor.amend(request, residue=named(record, self._folders(visitor)))
         return self.show(visitor)
+
+    def _folders(self, visitor: Visitor) -> dict[str, str]:
+        """Return what each folder that was searched is, by path and by name."""
+        label = texts.RESIDUE_PLACES["workspace" if self.lab.shared else "ledger"]
+        return {name: label for folder in self.lab.folders(visitor) for name in (str(folder.resolve()), folder.name)}
+
+
+def named(record: dict[str, Any], folders: Mapping[str, str]) -> dict[str, Any]:
+    """Return a scan's record with every place in words: a page tells nobody where its files lie.
+
+    folders: what a folder is, by path and by name. Places that are the same in words become one.
+    """
+    searched: dict[str, dict[str, Any]] = {}
+    for part in record["searched"]:
+        sums = searched.setdefault(place(part["place"], folders), {"items": 0, "bytes": 0})
+        sums["items"] += part["items"]
+        sums["bytes"] += part["bytes"]
+    found = [finding | {"place": place(finding["place"], folders)} for finding in record["found"]]
+    unread = [f"{place(where, folders)}: {why}" for where, _, why in (line.partition(": ") for line in record["unread"])]
+    return record | {"searched": [{"place": name, **sums} for name, sums in searched.items()], "found": found, "unread": unread}
+
+
+def place(where: str, folders: Mapping[str, str]) -> str:
+    """Return a place of a scan in words: a folder by what it is, a file by that and its own name, and what is in memory."""
+    root, slash, rest = where.partition("/")
+    top = PurePath(where).name if where.startswith("/") else root
+    registry = re.split(r"[.\[(]", where, maxsplit=1)[0]
+    label = folders.get(where) or folders.get(root) or texts.RESIDUE_PLACES.get("temporary" if top.startswith(PREFIX) else registry)
+    file = PurePath(rest).name if slash and root else ""
+    return f"{label or texts.RESIDUE_PLACES['other']}{f' ({file})' if file else ''}"
 
 
 def _waiting(event: Any) -> Updates:

@@ -9,7 +9,7 @@ LEAD_CLUSTERS = (
 )
 EMPTY_CLUSTERS = "The clusters appear when the model is ready."
 NO_CLUSTERS = "The model is empty, so there are no clusters."
-CHART_SIZES = "Images in each cluster, largest first; those that retrained last are green"
+CHART_SIZES = "Images per cluster; green: retrained last"
 CLUSTERS_RETRAINED, CLUSTERS_LARGEST = "Retrained by your last request", "The largest clusters"
 FRAMES_INFO = "The earlier prompts are stored only as these pictures, until your next request or Start over."
 NO_PROMPTS = "This preset learns no prompts. Each cluster keeps the mean feature of its pictures, class by class."
@@ -47,7 +47,7 @@ def more_members(n: int) -> str:
 
 def prompt_tokens(n: int) -> str:
     """Return what a prompt of tokens is."""
-    return f"The prompt is not a picture: it consists of {count(n, 'learned token')}, which are lists of numbers."
+    return f"The prompt is not a picture: it is {count(n, 'learned token')}, {'a list' if n == 1 else 'each a list'} of numbers."
 
 
 def curve(steps: int, first: float, last: float) -> str:

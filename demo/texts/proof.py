@@ -61,6 +61,15 @@ RESIDUE_INFO_WORKSPACE = "Searches the workspace, temporary files and this proce
 RESIDUE_CLEAN, RESIDUE_FOUND, RESIDUE_UNREAD = "Nothing is left", "Something is left", "Some files could not be read"
 RESIDUE_HEAD = ("Searched", "Files and buffers", "Megabytes")
 RESIDUE_CAPTION = "Places that were searched"
+RESIDUE_PLACES = {
+    "ledger": "your ledger",
+    "workspace": "the workspace",
+    "temporary": "temporary files",
+    "model": "your model in memory",
+    "modules": "the rest of the program's memory",
+    "worker queues": "queues to worker processes",
+    "other": "another folder",
+}
 
 
 def proof_failed(request: int) -> str:

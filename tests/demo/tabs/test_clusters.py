@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_counted(lab, site, monkeypatch):
     monkeypatch.setattr(clusters, "MOST_CARDS", 4)
     monkeypatch.setattr(clusters, "MOST_PICTURES", 3)
     shown = site.clusters.show(lab.enter())["clusters"]
-    assert shown.count("<img") == 12 and "+7" in shown
+    assert shown.count("<img") == 8 and "+8" in shown
     assert texts.more_clusters(2, False) in shown
 
 

@@ -7,6 +7,7 @@ from demo import texts
 from demo.session.jobs import Jobs
 from demo.session.lab import Lab
 from demo.tabs.page import Page
+from demo.tabs.residue import named
 from demo.view import markup_methods
 from tests.demo.fake import FakeEngine, fake_samples
 
@@ -61,3 +62,27 @@ def test_what_is_left_is_named_and_escaped():
     assert texts.RESIDUE_FOUND in shown
     assert "pixels of 1 picture in &lt;folder&gt;/x" in shown
     assert "<folder>" not in shown
+
+
+def test_places_are_said_in_words_and_never_as_paths():
+    folders = {"/tmp/lmeraser-a/tmpb": "your ledger", "tmpb": "your ledger"}
+    searched = ["/tmp/lmeraser-a/tmpb", "/tmp/lmeraser-a", "/tmp/lmeraser-c", "model", "modules", "worker queues", "/srv/secret"]
+    record = {
+        "searched": [{"place": place, "items": 1, "bytes": 10} for place in searched],
+        "found": [
+            {"kind": "id", "place": place, "samples": 1} for place in ("tmpb/ledger.sqlite", "lmeraser-a/tmpb/x.bin!part", "model.a[]")
+        ],
+        "unread": ["/srv/secret: it does not exist", "tmpb/link: a link or a special file"],
+    }
+    said = named(record, folders)
+    assert [s["place"] for s in said["searched"]] == [
+        "your ledger",
+        "temporary files",
+        texts.RESIDUE_PLACES["model"],
+        texts.RESIDUE_PLACES["modules"],
+        texts.RESIDUE_PLACES["worker queues"],
+        "another folder",
+    ]
+    assert said["searched"][1]["items"] == 2
+    assert [f["place"] for f in said["found"]] == ["your ledger (ledger.sqlite)", "temporary files (x.bin!part)", "your model in memory"]
+    assert said["unread"] == ["another folder: it does not exist", "your ledger (link): a link or a special file"]
