@@ -7,7 +7,7 @@ let last = null, exact = "", examples = 0;
 
 function blank() {
   g.fillStyle = strokes() ? "#000" : "#fff"; g.fillRect(0, 0, SIDE, SIDE);
-  g.strokeStyle = strokes() ? "#fff" : "#1b3a6b"; g.lineWidth = SIDE / 11; g.lineCap = g.lineJoin = "round";
+  g.strokeStyle = strokes() ? "#fff" : "#1b3a6b"; g.lineWidth = SIDE / 9; g.lineCap = g.lineJoin = "round";
   exact = ""; hint.hidden = false; root.toggleAttribute("data-inked", false); seen.hidden = true;
   props.value = "";
 }

@@ -21,15 +21,13 @@ from demo.session.visitor import Visitor
 from demo.session.work import Work, carry, progress_of
 from demo.tabs.common import Context, Parts, Show, Updates, html, off
 from demo.tabs.map_panel import MapPanel
-from demo.view import markup, toolbar
+from demo.view import markup, markup_request, toolbar
 
 # what a new selection changes: few components, so that the preview comes quickly
-BOXES = ("ways_box", "teach_box", "pick_box", "card_box", "go_box")
 CHANGED = (
     *("tray", "actions", "plan", "copies", "forget", "cancel", "clear", "start_over", "choose", "draw", "map"),
-    *(*BOXES, "ways", "ask", "teach", "teach_label", "how", "lesson", "learn_body"),
+    *("at", "ways", "ask", "teach", "teach_label", "how", "lesson", "learn_body"),
 )
-SHOWN = {"start": ("ways_box", "go_box"), "teach": ("teach_box",), "pick": ("pick_box", "go_box"), "result": ("card_box",)}
 FULL = ("full_result", "full_proof")
 REMOVE_JS = """
 element.addEventListener("click", (event) => {
@@ -48,26 +46,26 @@ class RequestPanel:
 
     def components(self, saved: Any) -> Parts:
         """Create the panel; `saved` is the function that writes the selection's file."""
-        parts: Parts = {}
+        parts: Parts = {"at": html(markup_request.at("start"), "lm-at-box")}
         with gr.Row(elem_classes="lm-title lm-request-title"):
             html(markup.heading(texts.REQUEST_TITLE))
             parts["clear"] = gr.Button(texts.CLEAR, size="sm", variant="secondary", interactive=False, min_width=64, scale=0)
             parts["start_over"] = gr.Button(texts.START_OVER, size="sm", interactive=False, min_width=92, scale=0)
         if self.lab.shared:
             html(markup.note(texts.workspace_note(self.lab.shared)), "lm-kept")
-        with gr.Column(elem_classes="lm-box lm-ways-group") as parts["ways_box"]:
+        with gr.Column(elem_classes="lm-box lm-ways-group"):
             parts |= self.ways.components()
         if not self.lab.shared:
-            with gr.Column(elem_classes="lm-box lm-teach-group", visible="hidden") as parts["teach_box"]:
+            with gr.Column(elem_classes="lm-box lm-teach-group"):
                 parts |= self.teach.components()
-        with gr.Column(elem_classes="lm-box lm-card-group", visible="hidden") as parts["card_box"]:
+        with gr.Column(elem_classes="lm-box lm-card-group"):
             parts |= self.card.components()
-        with gr.Column(elem_classes="lm-box lm-pick-group", visible="hidden") as parts["pick_box"]:
+        with gr.Column(elem_classes="lm-box lm-pick-group"):
             parts |= self._picking()
         parts["actions"] = html(
             toolbar.actions((), False), "lm-actions-box", js_on_load=toolbar.ACTIONS_JS, token="", server_functions=[saved]
         )
-        with gr.Row(elem_classes="lm-go") as parts["go_box"]:
+        with gr.Row(elem_classes="lm-go"):
             parts["forget"] = gr.Button(
                 texts.FORGET, variant="primary", size="lg", interactive=False, elem_id="lm-forget", min_width=120, scale=3
             )
@@ -113,7 +111,7 @@ class RequestPanel:
             return self.reselected(visitor, self.ways.rows(visitor, str(way)))
         updates = self.reselected(visitor, [])
         visitor.story = "" if self.lab.shared else "teach"
-        return updates | self._boxes(visitor) | self.teach.opened(visitor)
+        return updates | self._at(visitor) | self.teach.opened(visitor)
 
     def include_copies(self, token: str | None) -> Updates:
         """Add the identical copies that the plan would leave behind."""
@@ -239,7 +237,7 @@ class RequestPanel:
         return {
             **({} if rows or visitor.story else self.ways.show(visitor)),
             **({} if self.lab.shared else self.teach.show(visitor)),
-            **self._boxes(visitor),
+            **self._at(visitor),
             "tray": markup.tray(rows, known.images(first), [self.map.title(visitor, r) for r in first]),
             "actions": gr.update(value=toolbar.actions(offered(self.lab, visitor), bool(rows)), token=visitor.token),
             "plan": self._preview(visitor, figures),
@@ -256,13 +254,10 @@ class RequestPanel:
         """Return the panel while something runs."""
         return off("forget", "clear", "start_over", "choose", "draw") | {"copies": gr.update(visible=False)}
 
-    def _boxes(self, visitor: Visitor) -> Updates:
-        """Show the part of the column that the visitor is at, and hide the others."""
+    def _at(self, visitor: Visitor) -> Updates:
+        """Say which part of the column the visitor is at; the style sheet shows that part, and all stay mounted, with a drawing in them."""
         at = visitor.story or ("pick" if visitor.selection or visitor.job else "start")
-        shown = (*SHOWN[at], "go_box") if at == "teach" and visitor.selection else SHOWN[at]
-        return {
-            name: gr.update(visible=True if name in shown else "hidden") for name in BOXES if name != "teach_box" or not self.lab.shared
-        }
+        return {"at": markup_request.at("taught" if at == "teach" and visitor.selection else at)}
 
     def _done(self, visitor: Visitor) -> Updates:
         """Return the whole page with the result's card in the request's place."""
@@ -278,7 +273,7 @@ class RequestPanel:
     def _busy(self, visitor: Visitor, plan: ForgetPlan, job: Job) -> Updates:
         return {
             **self.locked(),
-            **self._boxes(visitor),
+            **self._at(visitor),
             "plan": self._working(plan, job, Waiting(self.context.jobs.ahead(job))),
             "cancel": gr.update(interactive=True),
             "map": gr.update(marks=self.map.marks(visitor, working=True)),
@@ -304,3 +299,4 @@ class RequestPanel:
             figures = plan_figures(self.lab, visitor, visitor.plan, visitor.selection)
             updates["plan"] = markup.notice("cancelled", texts.CANCELLED, texts.plan(figures))
         return updates | {name: gr.update(interactive=True) for name in FULL}
+

@@ -103,9 +103,9 @@ class Jobs:
 
     @property
     def idle(self) -> bool:
-        """Whether no request waits or runs; studies do not count."""
+        """Whether nobody's request waits or runs; what only brings a page up to date does not count."""
         with self._lock:
-            return all(job.study for job in self._jobs)
+            return not any(job.lasting for job in self._jobs)
 
     def ahead(self, job: Job) -> int:
         """Return how many jobs of the same queue come before this one."""

@@ -118,6 +118,7 @@ def probabilities_spoken(before: float, after: float) -> str:
 FASTER, THAN_FULL = "faster", "than full retraining"
 FORGOTTEN_NOW = "Forgotten images: now like images it has never seen."
 FORGET_MORE = "Forget something else"
+ALL_FIGURES = "All figures"
 CHECK_NOW = "Check it now"
 SAID, SAYS = "Before", "Now"
 SAID_UNTAUGHT, SAID_TAUGHT, SAYS_NOW = "Before you taught it", "Taught", "Forgotten"

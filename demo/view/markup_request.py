@@ -44,6 +44,11 @@ class Answer:
         return swatch(self.root) if self.root else ""
 
 
+def at(part: str) -> Markup:
+    """Which part of the column is shown: start, teach, taught (a picture that can be forgotten), pick or result."""
+    return render("card", "at", part=part)
+
+
 def ways(cards: Sequence[Way]) -> Markup:
     """The cards of the ways in."""
     return render("card", "ways", cards=cards)

@@ -210,9 +210,6 @@ class FakeModel:
     def learned(self):
         return tuple(self.rows)
 
-    def memorized(self):
-        return np.linspace(0, 1, len(self.samples))
-
     def receipts(self):
         return tuple(self.given)
 
