@@ -21,7 +21,7 @@ from scipy.stats import binomtest
 from sklearn.exceptions import ConvergenceWarning
 
 from core.backbone.feature_cache import Derived, DeriveJob, derive_job
-from core.backbone.model import CHUNK, BackboneSpec, load_backbone, read_manifest
+from core.backbone.model import CHUNK, Backbone, BackboneSpec, load_backbone, read_manifest
 from core.backbone.vit_config import ViTConfig
 from core.benchmarks.baselines import PARTS, eraser_flops, one_prompt
 from core.benchmarks.metrics import majority_share
@@ -34,7 +34,7 @@ from core.lmeraser.global_head import expand
 from core.lmeraser.partition import make_partition
 from core.lmeraser.prediction import ClusterCache, Serving, log_proba
 from core.runtime.determinism import hardware
-from core.runtime.executors import LocalExecutor
+from core.runtime.executors import Executor, LocalExecutor
 from core.runtime.progress import ProgressCallback
 
 
@@ -48,6 +48,12 @@ def spread(values) -> dict[str, float]:
         "max": float(np.max(values)),
         "n": len(values),
     }
+
+
+def warm_up(backbone: Backbone, executor: Executor) -> None:
+    """Let every process of an executor load the backbone, so that no measured time includes that."""
+    empty = np.zeros((CHUNK, backbone.size, backbone.size, 3), np.uint8)
+    list(executor.map(derive_job, [DeriveJob(backbone.spec, str(backbone.device), empty, None)] * executor.workers))
 
 
 def bench_forget(data: Dataset, eraser: LMEraser, requests: int, progress: ProgressCallback | None = None) -> dict:
@@ -223,9 +229,7 @@ def _extractor(source: str) -> Callable[[Samples], np.ndarray]:
     config = ViTConfig(**{**shape, "stem_widths": tuple(shape["stem_widths"]), "drop_path": 0.0})
     backbone = load_backbone("embedded" if source == "embedded" else BackboneSpec(random=config))
     executor = LocalExecutor()
-    empty = np.zeros((CHUNK, backbone.size, backbone.size, 3), np.uint8)
-    job = DeriveJob(backbone.spec, str(backbone.device), empty, None)
-    list(executor.map(derive_job, [job] * executor.workers))  # every process has the backbone before the clock runs
+    warm_up(backbone, executor)
 
     def extract(samples: Samples) -> np.ndarray:
         derived = Derived(backbone, None, executor)
