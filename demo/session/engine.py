@@ -243,7 +243,7 @@ class CoreEngine:
         features = features_file(self.folder.parent, self.dataset.train)
         known = eraser.load_features(features)
         eraser.fit(self.dataset.train, progress=progress)
-        if not known:
+        if not known or not eraser.outcome_.reused:
             eraser.save_features(features)
         return CoreModel(eraser, self.dataset.test, self.dataset.name)
 

@@ -15,6 +15,7 @@ from core.lmeraser import eraser as module
 from core.lmeraser.eraser import LMEraser
 from core.lmeraser.state_store import DirectoryStore, MemoryStore
 from core.runtime.executors import InlineExecutor
+from tests.conftest import tiny_config
 
 pytestmark = pytest.mark.exactness
 
@@ -174,6 +175,47 @@ def test_features_kept_in_a_file_serve_a_second_start(samples, backbone, config,
     again.forget(samples.ids[:1])
     first.forget(samples.ids[:1])
     assert again.root_ == first.root_
+
+
+@pytest.fixture
+def saved(backbone, samples, tmp_path):
+    """A model with late tokens, and the file of its features and activations."""
+    model = LMEraser(tiny_config(), backbone, MemoryStore()).fit(samples)
+    model.save_features(tmp_path / "features.safetensors")
+    return model, tmp_path / "features.safetensors"
+
+
+def loaded(model, path):
+    again = LMEraser(model.config_, model.backbone_, model.store)
+    assert again.load_features(path)
+    return again.fit(model.samples_)
+
+
+def test_a_loaded_model_reads_the_activations_that_a_request_needs(saved):
+    model, path = saved
+    again, ids = loaded(model, path), model.samples_.ids[:2]
+    assert not any(entry.trunk is not None for entry in again._derived.entries.values())
+    copy = again.fork()
+    copy.forget(ids)
+    again.forget(ids)
+    model.forget(ids)
+    assert again.root_ == copy.root_ == model.root_
+    assert again.derived_images_ == copy.derived_images_ == 0
+    assert len(again._derived.saved_rows) == len(again.samples_)
+
+
+@pytest.mark.parametrize("gone", ["deleted", "others"])
+def test_activations_whose_file_has_changed_are_computed(saved, gone, samples):
+    model, path = saved
+    again, ids = loaded(model, path), model.samples_.ids[:2]
+    if gone == "deleted":
+        path.unlink()
+    else:  # other images at the same places
+        LMEraser(model.config_, model.backbone_).fit(samples.take(np.arange(3, len(samples)))).save_features(path)
+    again.forget(ids)
+    model.forget(ids)
+    assert again.root_ == model.root_
+    assert again.derived_images_ > 0
 
 
 def test_full_retraining_is_measured_and_equal(eraser):
