@@ -100,7 +100,7 @@ class Derived:
         began = time.perf_counter()
         need_trunk = trunk and self.block is not None
         if need_trunk:
-            self._read(self.missing_trunks(samples.digests))
+            self._read(self._unread(samples.digests))
         wanted: dict[str, int] = {}
         for row, digest in enumerate(samples.digests):
             entry = self.entries.get(digest)
@@ -124,7 +124,11 @@ class Derived:
             self.seconds_per_image = seconds / len(rows)
         return seconds
 
-    def missing_trunks(self, digests: Iterable[str]) -> set[str]:
+    def to_compute(self, digests: Iterable[str]) -> set[str]:
+        """Return the digests whose activations are needed for training, and are neither in memory nor in the file."""
+        return self._unread(digests) - self.saved_rows.keys() if self.block is not None else set()
+
+    def _unread(self, digests: Iterable[str]) -> set[str]:
         """Return the digests whose activations are not in memory."""
         return {d for d in digests if (entry := self.entries.get(d)) is None or entry.trunk is None}
 

@@ -6,6 +6,7 @@ You need this to change how a model answers. Everything is a pure function of a 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,10 +23,11 @@ from core.lmeraser.nearest_prototypes import squared_distances
 from core.lmeraser.prompts import prompted
 from core.lmeraser.records import ClusterState, Partition
 from core.runtime.determinism import reproducible
+from core.runtime.executors import cores
 from core.runtime.fixed_point import SCALE
 
 SERVED = 32  # images in every product
-PAIRS = 1 << 16  # of an image and a cluster that are answered at a time, to bound memory
+PAIRS = 1 << 14  # of an image and a cluster that a thread answers at a time
 
 
 def route(partition: Partition, features: np.ndarray, config: EraserConfig, blocked: frozenset[int] = frozenset()) -> np.ndarray:
@@ -55,11 +57,20 @@ def cluster_log_proba(
 ) -> np.ndarray:
     """Return the log probabilities (m, classes) that `states[asked[i]]` gives for row `rows[i]` of the inputs; `rows` (m,) ascend.
 
-    Every product has the shape of `SERVED` images, so an answer depends neither on the other images nor on the other clusters.
+    Every product has the shape of `SERVED` images, so an answer depends neither on the other images nor on the other clusters. Many
+    pairs are shared among as many threads as there are cores.
     """
+
+    def answers(part: slice) -> np.ndarray:
+        with reproducible(), torch.inference_mode():
+            return _answers(states, inputs, rows[part], asked[part], backbone, config)
+
     parts = [slice(i, i + PAIRS) for i in range(0, len(rows), PAIRS)]
-    with reproducible(), torch.inference_mode():
-        return np.concatenate([_answers(states, inputs, rows[part], asked[part], backbone, config) for part in parts])
+    workers = min(len(parts), cores()) if backbone.device.type == "cpu" else 1
+    if workers <= 1:
+        return np.concatenate([answers(part) for part in parts])
+    with ThreadPoolExecutor(workers) as pool:
+        return np.concatenate(list(pool.map(answers, parts)))
 
 
 def _answers(
