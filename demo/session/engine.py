@@ -74,6 +74,10 @@ class CoreModel:
     def sample_passes(self) -> int:
         return sum(state.sample_passes for state in self.eraser.states_.values())
 
+    @property
+    def pace(self) -> float:
+        return self.eraser.pace_
+
     def keys(self) -> tuple[str, ...]:
         return self.eraser.keys_
 

@@ -46,6 +46,7 @@ class FakeModel:
     home: dict = field(default_factory=dict)
     ledger: Ledger | None = None
     given: list = field(default_factory=list)
+    pace: float = 1.0
 
     def __post_init__(self):
         self.home = self.home or {i: row % CLUSTERS for row, i in enumerate(self.samples.ids)}
