@@ -58,10 +58,10 @@ def _sums(features: np.ndarray, order: np.ndarray) -> Iterator[Check]:
 
 
 def _answers(state: ClusterState, job: ClusterJob, features, trunks, order, backbone: Backbone, config: EraserConfig) -> Check:
-    names = tuple(map(str, range(len(features))))
-    together = cluster_log_proba(state, Inputs(names, features, trunks), order, backbone, config)
-    alone = [cluster_log_proba(state, Inputs(names, features, trunks), order[i : i + 1], backbone, config) for i in range(8)]
-    return _same("answers", together[:8], np.concatenate(alone), "asked alone and together")
+    inputs, rows = Inputs(tuple(map(str, order)), features[order], trunks[order]), np.arange(len(order))
+    answers = lambda some: cluster_log_proba([state], inputs, some, np.zeros_like(some), backbone, config)  # noqa: E731
+    alone = [answers(rows[i : i + 1]) for i in range(8)]
+    return _same("answers", answers(rows)[:8], np.concatenate(alone), "asked alone and together")
 
 
 def _same(name: str, one: np.ndarray, other: np.ndarray, what: str) -> Check:

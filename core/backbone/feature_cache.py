@@ -1,6 +1,7 @@
 """Computes and caches what the frozen backbone makes of each sample: its feature and its trunk activations.
 
 There is one entry per content digest, and each owns its memory, so deleting a sample's entry deletes everything derived from it.
+Features are read from a file at once, activations when they are needed: they are many times larger.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from core.runtime.executors import Executor, Lazy
 from core.runtime.progress import Progress, ProgressCallback
 
 PART = 256  # images per job
-SAVED_TRUNKS = 64 << 20  # most bytes of activations that are saved beside the features; if there are more, they are computed again
+SAVED_TRUNKS = 1 << 30  # most bytes of activations that are saved beside the features; if there are more, they are computed again
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +79,8 @@ class Derived:
         self.entries: dict[str, Entry] = {}
         self.seconds_per_image = 0.0  # of the last sizeable computation
         self.computed = 0  # images that were sent through the backbone so far
+        self.saved: Path | None = None  # file with activations that have not been read
+        self.saved_rows: dict[str, int] = {}  # their places in it, by digest
 
     def fresh(self) -> Derived:
         """Return an empty table of the same kind."""
@@ -87,15 +90,18 @@ class Derived:
         """Return a copy that shares the entries; deleting from it leaves this one as it is."""
         copy = self.fresh()
         copy.entries, copy.seconds_per_image = dict(self.entries), self.seconds_per_image
+        copy.saved, copy.saved_rows = self.saved, dict(self.saved_rows)
         return copy
 
     def ensure(
         self, samples: Samples, trunk: bool, progress: ProgressCallback | None = None, cancel: threading.Event | None = None
     ) -> float:
-        """Compute what is missing for the samples (exact copies once) and return the seconds it took. Raises CancelledError."""
+        """Read or compute what is missing for the samples (exact copies once) and return the seconds it took. Raises CancelledError."""
         began = time.perf_counter()
-        wanted: dict[str, int] = {}
         need_trunk = trunk and self.block is not None
+        if need_trunk:
+            self._read(self._unread(samples.digests))
+        wanted: dict[str, int] = {}
         for row, digest in enumerate(samples.digests):
             entry = self.entries.get(digest)
             if entry is None or (need_trunk and entry.trunk is None):
@@ -118,6 +124,36 @@ class Derived:
             self.seconds_per_image = seconds / len(rows)
         return seconds
 
+    def to_compute(self, digests: Iterable[str]) -> set[str]:
+        """Return the digests whose activations are needed for training, and are neither in memory nor in the file."""
+        return self._unread(digests) - self.saved_rows.keys() if self.block is not None else set()
+
+    def _unread(self, digests: Iterable[str]) -> set[str]:
+        """Return the digests whose activations are not in memory."""
+        return {d for d in digests if (entry := self.entries.get(d)) is None or entry.trunk is None}
+
+    def _read(self, digests: set[str]) -> None:
+        """Read activations that are in the file, if it still holds what it held when it was loaded."""
+        from safetensors import SafetensorError, safe_open
+
+        rows = sorted((self.saved_rows[d], d) for d in digests if d in self.saved_rows and d in self.entries)
+        if not rows or self.saved is None:
+            return
+        try:
+            with safe_open(self.saved, "numpy") as file:
+                if not self._made_alike(file.metadata() or {}, trunks=True):
+                    return
+                names, trunks = file.get_slice("digests"), file.get_slice("trunks")
+                for row, digest in rows:
+                    if names[row : row + 1].tobytes().hex() == digest:
+                        self.entries[digest] = Entry(self.entries[digest].feature, trunks[row : row + 1][0].copy())
+        except (OSError, SafetensorError):
+            self.saved, self.saved_rows = None, {}
+
+    def _made_alike(self, meta: dict[str, str], trunks: bool = False) -> bool:
+        """Return whether a file with this metadata holds what this backbone computes here."""
+        return meta.get("made_by") == made_by(self.backbone) and (not trunks or meta.get("block") == str(self.block))
+
     def features(self, digests: Iterable[str]) -> np.ndarray:
         """Return the features (n, d) of digests that were ensured."""
         rows = [self.entries[d].feature for d in digests]
@@ -137,9 +173,10 @@ class Derived:
         """Delete entries; unknown digests are ignored."""
         for digest in digests:
             self.entries.pop(digest, None)
+            self.saved_rows.pop(digest, None)
 
     def save(self, path: Path) -> None:
-        """Write all features to a safetensors file, atomically, with the activations if all are known and small; raises StoreError."""
+        """Write all features to a safetensors file, atomically, with the activations if all are in memory; raises StoreError."""
         from safetensors.numpy import save
 
         from core.runtime.atomic_files import write_atomically
@@ -157,7 +194,7 @@ class Derived:
     def load(self, path: Path) -> bool:
         """Read features saved for the same backbone and environment; return whether there were any.
 
-        A file that is damaged, or was made by another backbone, counts as empty.
+        Activations stay in the file until `ensure` needs them. A file that is damaged, or was made by another backbone, counts as empty.
         """
         from safetensors import SafetensorError, safe_open
 
@@ -165,12 +202,14 @@ class Derived:
             with safe_open(path, "numpy") as file:
                 meta = file.metadata() or {}
                 names, features = file.get_tensor("digests"), file.get_tensor("features")
-                trunks = file.get_tensor("trunks") if meta.get("block") == str(self.block) else [None] * len(names)
         except (OSError, SafetensorError):
             return False
-        if meta.get("made_by") != made_by(self.backbone) or features.shape[1:] != (self.backbone.feature_dim,):
+        if not self._made_alike(meta) or features.shape[1:] != (self.backbone.feature_dim,):
             return False
-        for name, feature, trunk in zip(names, features, trunks, strict=True):
-            self.entries.setdefault(name.tobytes().hex(), Entry(feature.copy(), None if trunk is None else trunk.copy()))
+        digests = [name.tobytes().hex() for name in names]
+        for digest, feature in zip(digests, features, strict=True):
+            self.entries.setdefault(digest, Entry(feature.copy(), None))
+        if self._made_alike(meta, trunks=True):
+            self.saved, self.saved_rows = path, {digest: row for row, digest in enumerate(digests)}
         self.seconds_per_image = float(meta.get("seconds_per_image", 0.0))
         return True

@@ -183,10 +183,11 @@ class Backbone(nn.Module):
         return np.concatenate([width, *features]), (np.concatenate(trunks) if trunks else None)
 
     def late(self, trunk: torch.Tensor, block: int, readout: str) -> Callable:
-        """Return (prompt (p, dim), rows) -> pooled outputs (len(rows), dim); what no prompt changes is computed in advance.
+        """Return (prompt, rows) -> pooled outputs (len(rows), dim); what no prompt changes is computed in advance.
 
-        `trunk` (n, t, dim) are activations before `block`. Tokens join after the prefix; `readout` pools their outputs
-        (`prompts`, VPT's prompt pooling, arXiv 2203.12119) or the model's own (`patches`).
+        The prompt is one for all rows (p, dim), or one for each (len(rows), p, dim). `trunk` (n, t, dim) are activations before
+        `block`. Tokens join after the prefix; `readout` pools their outputs (`prompts`, VPT's prompt pooling, arXiv 2203.12119) or the
+        model's own (`patches`).
         """
         if readout == "prompts" and block == self.depth - 1 and self._plain_last_block():
             return self._late_last(trunk)
@@ -201,7 +202,7 @@ class Backbone(nn.Module):
         return type(layer) is Block and getattr(layer.attn, "gate", None) is None
 
     def _late_full(self, trunk: torch.Tensor, block: int, readout: str, prompt: torch.Tensor) -> torch.Tensor:
-        p, prefix = len(prompt), self.prefix
+        p, prefix = prompt.shape[-2], self.prefix
         x = torch.cat([trunk[:, :prefix], prompt.expand(len(trunk), -1, -1), trunk[:, prefix:]], 1)
         for layer in self.model.blocks[block:]:
             x = layer(x)
@@ -224,8 +225,8 @@ class Backbone(nn.Module):
 
         def forward(prompt: torch.Tensor, rows) -> torch.Tensor:
             known_k, known_v = keys[rows], values[rows]
-            n, p = len(known_k), len(prompt)
-            q, k, v = (a.expand(n, -1, -1, -1) for a in project(prompt[None]))
+            n, p = len(known_k), prompt.shape[-2]
+            q, k, v = (a.expand(n, -1, -1, -1) for a in project(prompt if prompt.ndim == 3 else prompt[None]))
             k, v = torch.cat([known_k, attention.k_norm(k)], 2), torch.cat([known_v, v], 2)
             mixed = F.scaled_dot_product_attention(attention.q_norm(q), k, v)
             mixed = attention.proj(attention.norm(mixed.transpose(1, 2).reshape(n, p, -1)))

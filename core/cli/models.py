@@ -63,7 +63,7 @@ def fitted(args: argparse.Namespace, data: Dataset, bar: ProgressBar) -> LMErase
     features = features_file(args.cache, data.train)
     known = eraser.load_features(features)
     eraser.fit(data.train, progress=bar)
-    if not known:
+    if not known or not eraser.outcome_.reused:
         eraser.save_features(features)
     bar.close()
     return eraser

@@ -29,9 +29,11 @@ from core.lmeraser.prediction import ClusterCache
 from core.lmeraser.prompts import check_prompt, trunk_block
 from core.lmeraser.records import ClusterState, ForgetPlan, Outcome, Seconds
 from core.lmeraser.state_store import MemoryStore, OverlayStore, Store
-from core.lmeraser.time_estimate import Timings
+from core.lmeraser.time_estimate import Pace, Timings
 from core.runtime.executors import Executor, InlineExecutor, Lazy
 from core.runtime.progress import Progress, ProgressCallback
+
+PROBED, PROBING = 3, 1.0  # most clusters that are trained once more to see the pace, and seconds after which none is begun
 
 
 class LMEraser(FittedModel):
@@ -88,7 +90,7 @@ class LMEraser(FittedModel):
     True
     """
 
-    _full: Outcome | None  # of the full training that was measured last
+    _full: tuple[Outcome, float] | None  # the full training that was measured last, and the pace then
     SHARED = ("_public",)  # test images, shared by all forks: see core.audit.residue_scan
 
     def __init__(
@@ -178,7 +180,7 @@ class LMEraser(FittedModel):
         copy = LMEraser(self.config, self._backbone, OverlayStore(self._store), self._executor)
         copy._prepare()
         copy._derived, copy._public, copy._answers = self._derived.fork(), self._public, self._answers.fork()
-        copy._full = self._full
+        copy._full, copy._pace = self._full, self._pace
         copy.model_, copy.outcome_ = model, self.outcome_
         return copy
 
@@ -200,8 +202,10 @@ class LMEraser(FittedModel):
         Use it to measure. A proof starts from the data before the request instead, in another process (`core.workspace.clean_room`).
         """
         fresh = LMEraser(self.config, self._backbone, MemoryStore(), self._executor)
+        fresh._prepare()
+        fresh._pace = self._pace
         fresh.fit(self._fitted().samples, progress=progress, cancel=cancel)
-        self._full = fresh.outcome_
+        self._full = fresh.outcome_, self.pace_
         return fresh, fresh.outcome_
 
     # Features and time
@@ -221,9 +225,24 @@ class LMEraser(FittedModel):
         self._fitted()
         return self._timings.clusters(sizes).seconds
 
+    @property
+    def pace_(self) -> float:
+        """How long training takes now, as a multiple of what it took when this model's clusters were trained; 1 if that is not known."""
+        return self._timings.now
+
     def prepare_plans(self) -> None:
-        """Compute in advance what all plans on this model share, so that the first one is as quick as the others."""
-        self._planner.warm_up(self._fitted())
+        """Compute in advance what all plans on this model share, so that the first one is as quick as the others.
+
+        A model that has trained nothing here yet trains a few of its clusters once more, which shows its pace, and discards the result.
+        """
+        model = self._fitted()
+        self._planner.warm_up(model)
+        began = time.perf_counter()
+        for cluster in range(min(PROBED, len(model.keys)) if not len(self._pace.measured()) else 0):
+            if time.perf_counter() - began < PROBING:
+                rows = model.partition.members(cluster)
+                self._derived.ensure(model.samples.take(rows), trunk=True)
+                self._pace.note(train_cluster(self._job(model.samples, rows, model.keys[cluster])))
 
     # How a change is made
 
@@ -234,7 +253,7 @@ class LMEraser(FittedModel):
     @property
     def _timings(self) -> Timings:
         states = self._fitted().states.values()
-        return Timings(states, self._config, self._executor.workers, self._full, self._derived.seconds_per_image)
+        return Timings(states, self._config, self._executor.workers, self._pace, self._full, self._derived.seconds_per_image)
 
     def _prepare(self) -> None:
         """Resolve the parameters into private attributes, once."""
@@ -251,7 +270,7 @@ class LMEraser(FittedModel):
         self._public = self._derived.fresh()
         self._answers = ClusterCache()
         self._swap = threading.RLock()  # a plan reads features that a finishing request deletes
-        self._full, self._solution = None, None
+        self._full, self._solution, self._pace = None, None, Pace()
 
     def _advance(self, kind: str, target: Target, progress: ProgressCallback | None, cancel: threading.Event | None) -> Outcome:
         """Bring the model to a target: take known states, train the others, swap, then delete what only the old model used."""
@@ -286,7 +305,7 @@ class LMEraser(FittedModel):
             samples=len(samples),
         )
         if kind == "fit" and not reused:
-            self._full = self.outcome_
+            self._full = self.outcome_, self.pace_
         return self.outcome_
 
     def _known_states(self, keys: tuple[str, ...]) -> dict[str, ClusterState]:
@@ -305,6 +324,7 @@ class LMEraser(FittedModel):
             for i, state in self._executor.map(train_cluster, jobs, cancel):
                 key = target.keys[missing[i]]
                 trained[key] = state
+                self._pace.note(state)
                 self._store.put(key, state)
                 if progress:
                     progress(Progress("train", len(trained), len(jobs), (key,)))

@@ -233,6 +233,11 @@ class FittedModel(ClassifierMixin, BaseEstimator):
             raise InputError(f"count is {count}; give a whole number of at least 1.")
         return tuple(samples.ids[r] for r in nearest(self.member_features(), rows, count, samples.ids))
 
+    def derived_copy(self) -> Derived:
+        """Return a copy of the table of this model's features and activations; deleting from it leaves the model's as it is."""
+        self._fitted()
+        return self._derived.fork()
+
     def member_features(self) -> np.ndarray:
         """Return the frozen features (n, d) float32 of the model's samples, in order."""
         return self._derived.features(self._fitted().samples.digests)

@@ -73,7 +73,9 @@ class Planner:
         known, sizes = set(model.keys), np.bincount(partition.assignment, minlength=partition.clusters)
         retrain = np.array([c for c, key in enumerate(keys) if key not in known], np.int64)
         seconds = time.perf_counter() - began
-        expected = timings.clusters(sizes[retrain]).later(seconds)
+        changed = np.isin(partition.assignment, retrain)
+        unread = len(self.derived.to_compute(digests[r] for r in np.flatnonzero(changed).tolist()))
+        expected = timings.clusters(sizes[retrain], unread).later(seconds)
         return ForgetPlan(
             ids=ids,
             root=model.root,

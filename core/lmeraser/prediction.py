@@ -5,7 +5,8 @@ You need this to change how a model answers. Everything is a pure function of a 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,14 +17,17 @@ from scipy.special import log_softmax
 from core.backbone.feature_cache import Inputs
 from core.backbone.model import Backbone
 from core.config import EraserConfig
-from core.lmeraser.cluster_training import head_input
+from core.lmeraser.cluster_training import job_inputs
 from core.lmeraser.global_head import Solved, expand
 from core.lmeraser.nearest_prototypes import squared_distances
+from core.lmeraser.prompts import prompted
 from core.lmeraser.records import ClusterState, Partition
 from core.runtime.determinism import reproducible
+from core.runtime.executors import cores
 from core.runtime.fixed_point import SCALE
 
-SERVED = 32  # images in every product of a cluster's head
+SERVED = 32  # images in every product
+PAIRS = 1 << 14  # of an image and a cluster that a thread answers at a time
 
 
 def route(partition: Partition, features: np.ndarray, config: EraserConfig, blocked: frozenset[int] = frozenset()) -> np.ndarray:
@@ -48,21 +52,70 @@ def route(partition: Partition, features: np.ndarray, config: EraserConfig, bloc
     return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
 
 
-def cluster_log_proba(state: ClusterState, inputs: Inputs, rows: np.ndarray, backbone: Backbone, config: EraserConfig) -> np.ndarray:
-    """Return one cluster's log probabilities (len(rows), classes) for some rows of the inputs.
+def cluster_log_proba(
+    states: Sequence[ClusterState], inputs: Inputs, rows: np.ndarray, asked: np.ndarray, backbone: Backbone, config: EraserConfig
+) -> np.ndarray:
+    """Return the log probabilities (m, classes) that `states[asked[i]]` gives for row `rows[i]` of the inputs; `rows` (m,) ascend.
 
-    Every product has the shape of `SERVED` images, so an image's answer does not depend on the others in the batch.
+    Every product has the shape of `SERVED` images, so an answer depends neither on the other images nor on the other clusters. Many
+    pairs are shared among as many threads as there are cores.
     """
-    prompt, weight, bias = (torch.from_numpy(state.tensors[n]).to(backbone.device) for n in ("prompt", "head.weight", "head.bias"))
-    parts = []
-    with reproducible(), torch.inference_mode():
-        for i in range(0, len(rows), SERVED):
-            part = rows[i : i + SERVED]
-            values, features = (_filled(a[part]) for a in (inputs.values, inputs.features))
-            forward = head_input(config.prompt, config.train, backbone, values, features)
-            answers = F.log_softmax(F.linear(forward(prompt, slice(None)), weight, bias), 1)
-            parts.append(answers[: len(part)].cpu().numpy())
-    return np.concatenate(parts)
+
+    def answers(part: slice) -> np.ndarray:
+        with reproducible(), torch.inference_mode():
+            return _answers(states, inputs, rows[part], asked[part], backbone, config)
+
+    parts = [slice(i, i + PAIRS) for i in range(0, len(rows), PAIRS)]
+    workers = min(len(parts), cores()) if backbone.device.type == "cpu" else 1
+    if workers <= 1:
+        return np.concatenate([answers(part) for part in parts])
+    with ThreadPoolExecutor(workers) as pool:
+        return np.concatenate(list(pool.map(answers, parts)))
+
+
+def _answers(
+    states: Sequence[ClusterState], inputs: Inputs, rows: np.ndarray, asked: np.ndarray, backbone: Backbone, config: EraserConfig
+) -> np.ndarray:
+    """Put each image through its clusters' prompts, and then, cluster by cluster, through their heads."""
+    names, asked = np.unique(asked, return_inverse=True)
+    pooled = _pooled([states[name].tensors["prompt"] for name in names], inputs, rows, asked, backbone, config)
+    result = np.empty((len(rows), len(states[0].tensors["head.bias"])), np.float32)
+    for place, name in enumerate(names):
+        weight, bias = (torch.from_numpy(states[name].tensors[n]).to(backbone.device) for n in ("head.weight", "head.bias"))
+        for pairs in _chunks(np.flatnonzero(asked == place)):
+            known = [inputs.features[rows[pairs]]] if config.train.use_features else []
+            read = _filled(np.concatenate([pooled[pairs], *known], 1))
+            answers = F.log_softmax(F.linear(torch.from_numpy(read).to(backbone.device), weight, bias), 1)
+            result[pairs] = answers[: len(pairs)].cpu().numpy()
+    return result
+
+
+def _pooled(
+    prompts: list[np.ndarray], inputs: Inputs, rows: np.ndarray, asked: np.ndarray, backbone: Backbone, config: EraserConfig
+) -> np.ndarray:
+    """Return the backbone's pooled outputs (m, dim) of image `rows[i]` with prompt `asked[i]`.
+
+    What no prompt changes is computed once for an image; then each of `SERVED` images passes with the first of its prompts, then with
+    the second, and so on.
+    """
+    images, first, of = np.unique(rows, return_index=True, return_inverse=True)
+    turn = np.arange(len(rows)) - first[of]
+    known = torch.from_numpy(np.stack(prompts)).to(backbone.device)
+    result = np.empty((len(rows), backbone.dim), np.float32)
+    for chunk in _chunks(np.arange(len(images))):
+        forward = prompted(config.prompt, backbone, job_inputs(config.prompt, backbone, _filled(inputs.values[images[chunk]])))
+        here = np.flatnonzero((of >= chunk[0]) & (of <= chunk[-1]))
+        for taken in range(int(turn[here].max()) + 1):
+            pairs = here[turn[here] == taken]
+            places, chosen = of[pairs] - chunk[0], np.zeros(SERVED, np.int64)
+            chosen[places] = asked[pairs]
+            result[pairs] = forward(known[chosen], slice(None)).cpu().numpy()[places]
+    return result
+
+
+def _chunks(positions: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield positions in parts of at most `SERVED`."""
+    return (positions[i : i + SERVED] for i in range(0, len(positions), SERVED))
 
 
 def _filled(rows: np.ndarray) -> np.ndarray:
@@ -77,15 +130,24 @@ class ClusterCache:
         self._known: dict[str, dict[str, np.ndarray]] = {}
 
     def log_proba(
-        self, key: str, state: ClusterState, inputs: Inputs, rows: np.ndarray, backbone: Backbone, config: EraserConfig
+        self,
+        keys: Sequence[str],
+        states: Sequence[ClusterState],
+        inputs: Inputs,
+        rows: np.ndarray,
+        asked: np.ndarray,
+        backbone: Backbone,
+        config: EraserConfig,
     ) -> np.ndarray:
-        """Same as `cluster_log_proba`, but computes only what this key has not answered before."""
-        known = self._known.setdefault(key, {})
-        missing = np.array([r for r in rows if inputs.digests[r] not in known], np.int64)
+        """Same as `cluster_log_proba`, but computes only what these keys have not answered before."""
+        pairs = [(self._known.setdefault(keys[a], {}), inputs.digests[r]) for r, a in zip(rows, asked, strict=True)]
+        missing = np.array([i for i, (known, digest) in enumerate(pairs) if digest not in known], np.int64)
         if len(missing):
-            fresh = cluster_log_proba(state, inputs, missing, backbone, config)
-            known.update((inputs.digests[r], row.copy()) for r, row in zip(missing, fresh, strict=True))
-        return np.stack([known[inputs.digests[r]] for r in rows])
+            fresh = cluster_log_proba(states, inputs, rows[missing], asked[missing], backbone, config)
+            for i, row in zip(missing, fresh, strict=True):
+                known, digest = pairs[i]
+                known[digest] = row.copy()
+        return np.stack([known[digest] for known, digest in pairs])
 
     def fork(self) -> ClusterCache:
         """Return a copy that deletes on its own."""
@@ -139,15 +201,15 @@ def _mixed(serving: Serving, inputs: Inputs, cache: ClusterCache, expanded: np.n
     """Return the clusters' mixed log probabilities (n, classes), and whether any cluster answered."""
     weights = route(serving.partition, inputs.features, serving.config, serving.blocked)
     mixed = np.zeros((len(inputs), serving.num_classes), np.float64)
-    for cluster in np.flatnonzero(weights.any(0)):
-        rows = np.flatnonzero(weights[:, cluster])
-        key, state = serving.keys[cluster], serving.states[serving.keys[cluster]]
-        if serving.solved is None or expanded is None or serving.config.has_prompts:
-            answers = cache.log_proba(key, state, inputs, rows, serving.backbone, serving.config)
-        else:  # not cached: what class means answer changes with every request
-            weight, bias = serving.solved.local(state.tensors, serving.config.serve.prior)
-            answers = log_softmax(expanded[rows] / SCALE @ weight.T + bias, axis=1)
-        mixed[rows] += weights[rows, cluster, None] * np.exp(answers)
-    answered = bool(weights.any())
-    mixed = np.log(mixed / np.maximum(mixed.sum(1, keepdims=True), 1e-300) + 1e-9) if answered else mixed
-    return log_softmax(mixed, axis=1), answered
+    rows, asked = np.nonzero(weights)
+    if serving.solved is None or expanded is None or serving.config.has_prompts:
+        states = [serving.states[key] for key in serving.keys]
+        answers = cache.log_proba(serving.keys, states, inputs, rows, asked, serving.backbone, serving.config) if len(rows) else mixed[:0]
+        np.add.at(mixed, rows, weights[rows, asked, None] * np.exp(answers))
+    else:  # not cached: what class means answer changes with every request
+        for cluster in np.unique(asked):
+            weight, bias = serving.solved.local(serving.states[serving.keys[cluster]].tensors, serving.config.serve.prior)
+            here = rows[asked == cluster]
+            mixed[here] += weights[here, cluster, None] * np.exp(log_softmax(expanded[here] / SCALE @ weight.T + bias, axis=1))
+    mixed = np.log(mixed / np.maximum(mixed.sum(1, keepdims=True), 1e-300) + 1e-9) if len(rows) else mixed
+    return log_softmax(mixed, axis=1), bool(len(rows))

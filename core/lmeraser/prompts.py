@@ -66,7 +66,7 @@ def drawable(config: PromptConfig, backbone: Backbone, prompt: np.ndarray) -> np
 
 
 def prompted(config: PromptConfig, backbone: Backbone, inputs: torch.Tensor) -> Callable:
-    """Return (prompt, rows) -> pooled outputs (len(rows), dim) of those rows of fixed inputs.
+    """Return (prompt, rows) -> pooled outputs (len(rows), dim) of those rows of fixed inputs, with one prompt for all or one for each.
 
     inputs: trunk activations (n, t, dim) for tokens, pixels (n, 3, s, s) in 0..1 otherwise.
     """

@@ -90,7 +90,7 @@ class LocalExecutor(Executor):
     def __init__(self, workers: int | None = None):
         if workers is not None and workers < 1:
             raise InputError(f"workers is {workers}; give at least 1, or leave it out for one per core.")
-        self.workers = workers or _cores()
+        self.workers = workers or cores()
         self._pool: ProcessPoolExecutor | None = None
         self._lock = threading.Lock()
         atexit.register(self.close)
@@ -165,7 +165,8 @@ def _end_with_parent() -> None:
     threading.Thread(target=wait_and_end, daemon=True).start()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -299,4 +299,3 @@ class RequestPanel:
             figures = plan_figures(self.lab, visitor, visitor.plan, visitor.selection)
             updates["plan"] = markup.notice("cancelled", texts.CANCELLED, texts.plan(figures))
         return updates | {name: gr.update(interactive=True) for name in FULL}
-

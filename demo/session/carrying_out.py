@@ -7,6 +7,7 @@ are stored until the visitor's next request, Start over, or departure. Images ar
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -41,7 +42,7 @@ def carry_out(
     """
     if lab.closing:
         raise InterruptedRequestError(texts.INTERRUPTED)
-    model = lab.model(visitor)
+    model, began = lab.model(visitor), time.perf_counter()
     if plan.root != model.root:
         raise StalePlanError(texts.MODEL_CHANGED)
     ids = tuple(lab.rows(visitor).ids(rows))  # from the lab's own list, before any work: the proof is about these
@@ -73,16 +74,21 @@ def carry_out(
         probabilities=probabilities,
         prompts_before=prompts,
         taught=next((Unlearned(taught.root, taught.answers) for row, taught in visitor.taught.items() if row in rows), None),
+        pace=model.pace,
+        waited=time.perf_counter() - began,
     )
     lab.done(visitor, request, report_after, None if correct is None else correct[~leaving])
     return request
 
 
 def plan_figures(lab: Lab, visitor: Visitor, plan: ForgetPlan, rows: Sequence[int]) -> dict[str, Any]:
-    """Return a plan's figures, and how many clusters hold its images; full retraining as measured, where it was."""
+    """Return a plan's figures, and how many clusters hold its images; full retraining as measured, where it was, at the present pace.
+
+    `predicted_beside` are the seconds that the last request's evaluation took, None before the first: the person waits for that, too.
+    """
     holding = np.unique(lab.row_clusters(visitor)[list(rows)])
-    full = {"predicted_full_seconds": lab.measured.scaled_to(len(plan.retained))} if lab.measured else {}
-    return plan.summary() | {"clusters_holding": len(holding)} | full
+    full = {"predicted_full_seconds": lab.measured.scaled_to(len(plan.retained)) * lab.model(visitor).pace} if lab.measured else {}
+    return plan.summary() | {"clusters_holding": len(holding), "predicted_beside": lab.beside} | full
 
 
 def update_correct(lab: Lab, visitor: Visitor) -> np.ndarray | None:

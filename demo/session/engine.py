@@ -75,6 +75,10 @@ class CoreModel:
     def sample_passes(self) -> int:
         return sum(state.sample_passes for state in self.eraser.states_.values())
 
+    @property
+    def pace(self) -> float:
+        return self.eraser.pace_
+
     def keys(self) -> tuple[str, ...]:
         return self.eraser.keys_
 
@@ -264,7 +268,7 @@ class CoreEngine:
         features = features_file(self.folder.parent, self.dataset.train)
         known = eraser.load_features(features)
         eraser.fit(self.dataset.train, progress=progress)
-        if not known:
+        if not known or not eraser.outcome_.reused:
             eraser.save_features(features)
         return CoreModel(eraser, self.dataset.test, self.dataset.name)
 

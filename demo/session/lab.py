@@ -74,6 +74,7 @@ class Lab:
         self.row_of = {sample: row for row, sample in enumerate(samples.ids)}
         self.fit = Fit()
         self.measured: Measurement | None = None
+        self.beside: float | None = None  # seconds that the last request's evaluation took
         self.base: Visitor | None = None
         self.selftest: SelfTest | None = None  # once it has run
         self.under_way: Job | None = None  # the request that changes a shared model right now
@@ -252,7 +253,7 @@ class Lab:
 
         Called where the request ran, because the page may be closed by now.
         """
-        holder = self.holder(visitor)
+        holder, self.beside = self.holder(visitor), request.beside
         visitor.end_study()
         same, of = request.untouched
         if same < of:

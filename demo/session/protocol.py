@@ -63,6 +63,10 @@ class Model(Protocol):
     def sample_passes(self) -> int:
         """How many sample passes all states together took: those of full retraining."""
 
+    @property
+    def pace(self) -> float:
+        """How long training takes now, as a multiple of what it took when the model's clusters were trained."""
+
     def cluster(self, number: int) -> ClusterFacts:
         """Return the facts of one cluster."""
 

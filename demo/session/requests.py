@@ -112,14 +112,21 @@ class Request:
     taught: Unlearned | None = None  # of the first image, if the visitor had taught it
     compared: tuple[dict, ...] = ()  # rows of core.benchmarks.compare_methods, one a method
     compared_at: str = ""  # when, for people
+    pace: float = 1.0  # of the model's trainings then: `Model.pace`
+    waited: float = 0.0  # seconds from its turn in the queue to its result, evaluation included
     audit: dict[str, Any] | None = None  # record of core.audit.membership
     residue: dict[str, Any] | None = None  # record of core.audit.residue_scan
 
     def full_seconds(self, measured: Measurement | None) -> float | None:
-        """Return what full retraining on what remains takes: measured for this request, else scaled from `measured`; None without."""
+        """Return what full retraining on what remains takes: measured for this request, else `measured` at its size and pace, else None."""
         if self.clean:
             return self.clean.seconds
-        return measured.scaled_to(self.outcome.samples) if measured else None
+        return measured.scaled_to(self.outcome.samples) * self.pace if measured else None
+
+    @property
+    def beside(self) -> float:
+        """Seconds that the person waited for everything but the forgetting itself: evaluation, and what the page shows of it."""
+        return max(0.0, self.waited - self.outcome.seconds.total)
 
     @property
     def number(self) -> int:

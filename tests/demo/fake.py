@@ -47,6 +47,7 @@ class FakeModel:
     ledger: Ledger | None = None
     given: list = field(default_factory=list)
     rows: list = field(default_factory=list)  # of the ledger, about what was learned
+    pace: float = 1.0
 
     def __post_init__(self):
         self.home = self.home or {i: row % CLUSTERS for row, i in enumerate(self.samples.ids)}

@@ -24,15 +24,18 @@ from core.runtime.fixed_point import SCALE
 
 
 class ClosedForm(Method):
-    """A linear discriminant of the frozen features, kept as sums; what the clusters add is measured against it."""
+    """A linear discriminant of the frozen features, kept as sums; what the clusters add is measured against it.
+
+    `known` are features that need not be computed again.
+    """
 
     name, exact, control = "closed form only", True, "closed form only"
 
-    def __init__(self, backbone: Backbone, executor: Executor | None = None):
-        self.backbone, self.executor = backbone, executor or InlineExecutor()
+    def __init__(self, backbone: Backbone, executor: Executor | None = None, known: Derived | None = None):
+        self.backbone, self.executor, self._known = backbone, executor or InlineExecutor(), known
 
     def fit(self, samples: Samples) -> Cost:
-        self._derived = Derived(self.backbone, None, self.executor)
+        self._derived = self._known.fork() if self._known else Derived(self.backbone, None, self.executor)
         setup = self._derived.ensure(samples, trunk=False)
         self._head = GlobalHead.empty(len(samples.classes), self.backbone.feature_dim)
         return self._changed(samples, samples, 1, Seconds(setup), derivation_flops(self.backbone, self._derived.computed))

@@ -66,16 +66,27 @@ class Sisa(Method):
 
     A shard has the step budget of a cluster, spread over its slices. Forgetting goes back to the checkpoint before the first
     slice it touches. A sample's shard and slice depend on its digest alone, so the result is that of a fit on the retained samples.
+    `known` are features and activations that need not be computed again.
     """
 
     name, exact, control = "SISA", True, "SISA"
 
-    def __init__(self, config: EraserConfig, backbone: Backbone, executor: Executor | None, shards: int, slices: int = 4):
+    def __init__(
+        self,
+        config: EraserConfig,
+        backbone: Backbone,
+        executor: Executor | None,
+        shards: int,
+        slices: int = 4,
+        known: Derived | None = None,
+    ):
         self.config = replace(config, train=replace(config.train, steps=max(1, config.train.steps // slices)))
         self.backbone, self.executor, self.shards, self.slices = backbone, executor or InlineExecutor(), shards, slices
+        self._known = known
 
     def fit(self, samples: Samples) -> Cost:
-        self._derived = Derived(self.backbone, trunk_block(self.config.prompt, self.backbone), self.executor)
+        fresh = Derived(self.backbone, trunk_block(self.config.prompt, self.backbone), self.executor)
+        self._derived = self._known.fork() if self._known else fresh
         self._cache, self._counted = ClusterCache(), 0
         self.checkpoints_: dict[int, list[ClusterState | None]] = {}
         setup = self._derived.ensure(samples, trunk=True)
@@ -131,5 +142,5 @@ class Sisa(Method):
         return jobs
 
     def _vote(self, shard: int, state: ClusterState, inputs: Inputs) -> np.ndarray:
-        key = f"{shard} {state.digest}"
-        return np.exp(self._cache.log_proba(key, state, inputs, np.arange(len(inputs)), self.backbone, self.config))
+        key, rows = f"{shard} {state.digest}", np.arange(len(inputs))
+        return np.exp(self._cache.log_proba([key], [state], inputs, rows, np.zeros_like(rows), self.backbone, self.config))

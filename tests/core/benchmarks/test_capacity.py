@@ -29,7 +29,9 @@ def test_each_method_and_request_has_a_row(rows):
 def test_deletions_are_those_that_the_budget_pays_for(rows):
     for row in rows.values():
         spent = row["request_seconds"]
-        assert 0 <= row["deletions"] <= row["deletions_with_features"] <= 4
+        assert 0 <= row["deletions"] <= 4
+        assert row["expected_deletions"] == pytest.approx(row["training_seconds"] / spent["mean"])
+        assert row["expected_deletions"] < row["expected_deletions_with_features"]
         assert row["exhausted"] == (spent["mean"] * spent["n"] > row["training_seconds"])
         if not row["exhausted"]:
             assert row["deletions"] == spent["n"]

@@ -40,7 +40,7 @@ def test_planning_alone_gives_the_same_shares(samples, backbone):
 
     (planned, rows), (forgotten, _) = shares(True), shares(False)
     assert planned == forgotten
-    assert [row["full_seconds"] for row in rows] == [None, None]
+    assert [row["speedup"] for row in rows] == [None, None]
 
 
 def test_purity_is_the_share_of_the_most_frequent_class():

@@ -12,9 +12,11 @@ from core.benchmarks.metrics import evaluate
 from core.data.samples import Samples
 from core.errors import CancelledError, InputError, NotFittedError, StalePlanError, UnknownSampleError
 from core.lmeraser import eraser as module
-from core.lmeraser.eraser import LMEraser
+from core.lmeraser.eraser import PROBED, LMEraser
 from core.lmeraser.state_store import DirectoryStore, MemoryStore
+from core.lmeraser.time_estimate import RECENT
 from core.runtime.executors import InlineExecutor
+from tests.conftest import tiny_config
 
 pytestmark = pytest.mark.exactness
 
@@ -176,6 +178,47 @@ def test_features_kept_in_a_file_serve_a_second_start(samples, backbone, config,
     assert again.root_ == first.root_
 
 
+@pytest.fixture
+def saved(backbone, samples, tmp_path):
+    """A model with late tokens, and the file of its features and activations."""
+    model = LMEraser(tiny_config(), backbone, MemoryStore()).fit(samples)
+    model.save_features(tmp_path / "features.safetensors")
+    return model, tmp_path / "features.safetensors"
+
+
+def loaded(model, path):
+    again = LMEraser(model.config_, model.backbone_, model.store)
+    assert again.load_features(path)
+    return again.fit(model.samples_)
+
+
+def test_a_loaded_model_reads_the_activations_that_a_request_needs(saved):
+    model, path = saved
+    again, ids = loaded(model, path), model.samples_.ids[:2]
+    assert not any(entry.trunk is not None for entry in again._derived.entries.values())
+    copy = again.fork()
+    copy.forget(ids)
+    again.forget(ids)
+    model.forget(ids)
+    assert again.root_ == copy.root_ == model.root_
+    assert again.derived_images_ == copy.derived_images_ == 0
+    assert len(again._derived.saved_rows) == len(again.samples_)
+
+
+@pytest.mark.parametrize("gone", ["deleted", "others"])
+def test_activations_whose_file_has_changed_are_computed(saved, gone, samples):
+    model, path = saved
+    again, ids = loaded(model, path), model.samples_.ids[:2]
+    if gone == "deleted":
+        path.unlink()
+    else:  # other images at the same places
+        LMEraser(model.config_, model.backbone_).fit(samples.take(np.arange(3, len(samples)))).save_features(path)
+    again.forget(ids)
+    model.forget(ids)
+    assert again.root_ == model.root_
+    assert again.derived_images_ > 0
+
+
 def test_full_retraining_is_measured_and_equal(eraser):
     eraser.forget(eraser.samples_.ids[:2])
     control, outcome = eraser.full_retraining()
@@ -264,3 +307,38 @@ def test_an_adopted_model_gets_its_root(eraser):
 @pytest.mark.slow
 def test_the_example_in_the_docstring_runs():
     assert doctest.testmod(module, raise_on_error=True).attempted > 5
+
+
+def test_copies_and_full_retraining_share_the_pace(eraser):
+    before = eraser.plan(eraser.samples_.ids[:1])
+    copy = eraser.fork()
+    for _ in range(RECENT):  # another program takes the machine
+        copy._pace.note(replace(next(iter(eraser.states_.values())), seconds=100.0))
+    assert eraser.pace_ == copy.pace_ > 10
+    after = eraser.plan(eraser.samples_.ids[:1])
+    assert after.predicted_full_seconds == pytest.approx(before.predicted_full_seconds * eraser.pace_ / eraser._full[1])
+    eraser.full_retraining()
+    assert eraser.pace_ < 10
+
+
+def test_a_loaded_model_sees_its_pace_before_the_first_request(saved):
+    model, path = saved
+    again = loaded(model, path)
+    assert not len(again._pace.measured())
+    root = again.root_
+    again.prepare_plans()
+    assert len(again._pace.measured()) == PROBED
+    assert again.root_ == root
+    again.prepare_plans()
+    assert len(again._pace.measured()) == PROBED
+
+
+def test_a_plan_counts_the_activations_that_its_request_computes(saved):
+    model, path = saved
+    again, ids = loaded(model, path), model.samples_.ids[:1]
+    again._derived.seconds_per_image = model._derived.seconds_per_image = 10.0
+    assert again.plan(ids).predicted_seconds < 10  # they are in the file
+    again._derived.saved_rows.clear()
+    plan = again.plan(ids)
+    assert plan.samples_to_retrain * 10 <= plan.predicted_seconds < plan.samples_to_retrain * 11
+    assert model.plan(ids).predicted_seconds < 10

@@ -2,11 +2,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from core.config import preset
 from core.data.samples import Samples
+from core.lmeraser import prediction
+from core.lmeraser.cluster_training import TENSORS, head_input
 from core.lmeraser.eraser import LMEraser
-from core.lmeraser.prediction import route
+from core.lmeraser.prediction import ClusterCache, cluster_log_proba, route
 from core.lmeraser.records import Partition
 from tests.conftest import tiny_config
 
@@ -78,3 +81,71 @@ def test_what_is_memorized_is_what_forgetting_takes_away(backbone, samples, shar
         assert unseen[row] == pytest.approx(rest.predict_proba(wrong.images[[row]])[0, labels[row]], abs=1e-6)
     alone.forget(wrong.ids)
     assert [a.shape for a in alone.memorized()] == [(0,), (0,)]
+
+
+@pytest.fixture(scope="module", params=["tokens", "padding"])
+def mixing(request, backbone, samples):
+    """A model whose eight clusters all answer every image, and the images' prepared inputs."""
+    config = tiny_config("stable", request.param)
+    model = LMEraser(config, backbone).fit(samples)
+    return model, model.prepare_members()
+
+
+def asked(model, inputs, rows, clusters):
+    states = [model.states_[key] for key in model.keys_]
+    return cluster_log_proba(states, inputs, np.asarray(rows), np.asarray(clusters), model.backbone_, model.config_)
+
+
+def pairs(model, inputs):
+    """Every image with several clusters, as `np.nonzero` lists them."""
+    rows, clusters = np.nonzero(np.random.default_rng(0).random((len(inputs), model.partition_.clusters)) < 0.4)
+    return rows, clusters
+
+
+@pytest.mark.exactness
+def test_an_answer_depends_on_no_other_pair(mixing):
+    model, inputs = mixing
+    rows, clusters = pairs(model, inputs)
+    together = asked(model, inputs, rows, clusters)
+    for chosen in (slice(0, 1), slice(5, 6), slice(7, 90), slice(1, None, 3)):
+        assert np.array_equal(asked(model, inputs, rows[chosen], clusters[chosen]), together[chosen])
+
+
+@pytest.mark.exactness
+def test_parts_in_several_threads_give_the_same_answers(mixing, monkeypatch):
+    model, inputs = mixing
+    rows, clusters = pairs(model, inputs)
+    together = asked(model, inputs, rows, clusters)
+    monkeypatch.setattr("core.lmeraser.prediction.PAIRS", 50)
+    monkeypatch.setattr("core.lmeraser.prediction.cores", lambda: 3)
+    assert np.array_equal(asked(model, inputs, rows, clusters), together)
+
+
+def test_each_pair_is_answered_by_its_own_prompt_and_head(mixing):
+    model, inputs = mixing
+    rows, clusters = pairs(model, inputs)
+    answers = asked(model, inputs, rows, clusters)
+    for cluster in np.unique(clusters):
+        prompt, weight, bias = (torch.from_numpy(model.states_[model.keys_[cluster]].tensors[name]) for name in TENSORS)
+        forward = head_input(model.config_.prompt, model.config_.train, model.backbone_, inputs.values, inputs.features)
+        with torch.inference_mode():
+            expected = torch.log_softmax(forward(prompt, torch.arange(len(inputs))) @ weight.T + bias, 1).numpy()
+        here = clusters == cluster
+        assert answers[here] == pytest.approx(expected[rows[here]], abs=1e-4)
+
+
+def test_what_was_answered_before_is_not_computed_again(mixing, monkeypatch):
+    model, inputs = mixing
+    rows, clusters = pairs(model, inputs)
+    states, cache, computed = [model.states_[key] for key in model.keys_], ClusterCache(), []
+    real = cluster_log_proba
+    monkeypatch.setattr(prediction, "cluster_log_proba", lambda *given: computed.append(len(given[2])) or real(*given))
+    ask = lambda chosen: cache.log_proba(  # noqa: E731
+        model.keys_, states, inputs, rows[chosen], clusters[chosen], model.backbone_, model.config_
+    )
+    some, all_ = ask(slice(0, 10)), ask(slice(None))
+    assert np.array_equal(all_[:10], some)
+    assert computed == [10, len(rows) - 10]
+    cache.drop([inputs.digests[rows[0]]])
+    assert np.array_equal(ask(slice(None)), all_)
+    assert computed[2:] == [int((np.array(inputs.digests)[rows] == inputs.digests[rows[0]]).sum())]

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from core.lmeraser.records import ClusterState
-from core.lmeraser.time_estimate import SLACK, forecast
+from core.config import preset
+from core.lmeraser.records import ClusterState, Outcome, Seconds
+from core.lmeraser.time_estimate import RECENT, SLACK, Pace, Timings, forecast
 
 
 def states(*seconds, passes=100):
@@ -63,3 +64,64 @@ def test_known_seconds_come_on_top():
     found = forecast(states(1.0, 3.0), [100], 1).later(5.0)
     assert found.seconds == pytest.approx(7.0)
     assert found.low > 5.0
+
+
+def pace(*found):
+    noted = Pace()
+    for state in found:
+        noted.note(state)
+    return noted
+
+
+def timings(noted, full=None, seconds_per_image=0.0):
+    return Timings(sized(0.1, 0.001, range(100, 1100, 100)), preset("fast"), 2, noted, full, seconds_per_image)
+
+
+def full_training(total, then):
+    return Outcome("fit", None, "", (), (), (), Seconds(train=total), 0, 1000), then
+
+
+def test_the_last_clusters_set_the_pace():
+    slow = sized(0.3, 0.003, [200, 700, 900])
+    assert timings(pace()).now == 1
+    assert timings(pace(*slow)).now == pytest.approx(3)
+    quick, now = timings(pace()).clusters([20]), timings(pace(*slow)).clusters([20])
+    assert now.seconds == pytest.approx(3 * quick.seconds)
+    assert now.low == pytest.approx(3 * quick.low)
+
+
+def test_older_clusters_leave_the_pace():
+    assert timings(pace(*sized(3.0, 0.03, [500] * RECENT), *sized(0.1, 0.001, [500] * RECENT))).now == pytest.approx(1)
+
+
+def test_clusters_without_passes_say_nothing_of_the_pace():
+    assert timings(pace(ClusterState({}, (), 5.0, 0))).now == 1
+
+
+def test_a_request_and_full_retraining_follow_the_same_pace():
+    slow = pace(*sized(0.3, 0.003, [500]))
+    assert timings(slow, full_training(10.0, 1.0)).everything([500, 500]) == pytest.approx(30)
+    assert timings(slow, full_training(10.0, 3.0)).everything([500, 500]) == pytest.approx(10)  # it was measured at this pace
+    assert timings(pace(), full_training(10.0, 1.0)).everything([250, 250]) == pytest.approx(5)
+
+
+def test_images_that_must_be_computed_again_are_counted():
+    known, few, many = (timings(pace(), seconds_per_image=0.01).clusters([20], images) for images in (0, 100, 1000))
+    assert few.seconds - known.seconds == pytest.approx(2.0)  # one worker computes so few
+    assert many.seconds - known.seconds == pytest.approx(10.0)
+
+
+def test_the_range_holds_nine_of_ten_when_the_machine_becomes_busy():
+    """The load doubles for good, then swings; each forecast knows the clusters before it."""
+    passes = np.random.default_rng(1).integers(100, 1000, 400).tolist()
+    load = np.concatenate([np.full(100, 2.0), 2 + np.sin(np.arange(300) / 15)])
+    later = [
+        ClusterState({}, (), s.seconds * busy, s.sample_passes)
+        for s, busy in zip(sized(0.1, 0.001, passes, 0.15, seed=2), load, strict=True)
+    ]
+    known, noted, held = sized(0.1, 0.001, passes, 0.15), Pace(), []
+    for state in later:
+        found = forecast(known, [state.sample_passes], 1, noted.measured())
+        held.append(found.low <= state.seconds <= found.high)
+        noted.note(state)
+    assert np.mean(held[4:]) >= 0.9
