@@ -29,7 +29,7 @@ class MapPanel:
         """Create the map; `thumbnail` is the function behind the hover card."""
         return {
             "map": Scatter(
-                n=len(self.lab.samples),
+                n=self.size(),
                 points=self.points(),
                 texts=texts.MAP,
                 thumbnail=thumbnail,
@@ -41,7 +41,16 @@ class MapPanel:
     def show(self, visitor: Visitor) -> Updates:
         """Return the whole map with the selection."""
         marks, paint = self.marks(visitor), self.paint(visitor)
-        return {"map": gr.update(value=list(visitor.selection), points=self.points(), token=visitor.token, paint=paint, marks=marks)}
+        places = {"points": self.points(), "own": self.own(visitor)}
+        return {"map": gr.update(value=list(visitor.selection), token=visitor.token, paint=paint, marks=marks, **places)}
+
+    def size(self) -> int:
+        """Return how many rows the map has."""
+        return len(self.lab.samples)
+
+    def own(self, visitor: Visitor) -> str:
+        """Return the places of the visitor's own pictures, as `Scatter` takes them."""
+        return ""
 
     def points(self) -> str:
         """Return the file of the places; empty until they are known."""
@@ -50,7 +59,7 @@ class MapPanel:
     def marks(self, visitor: Visitor, working: bool = False) -> str:
         """Return what is marked: forgotten images, those of the last request, touched clusters."""
         touched = visitor.plan.touched if visitor.plan else ()
-        return Marks(visitor.forgotten, visitor.fresh, touched, working).message(len(self.lab.samples))
+        return Marks(visitor.forgotten, visitor.fresh, touched, working).message(self.size())
 
     def paint(self, visitor: Visitor) -> str:
         """Return the ways to color the map."""
