@@ -18,6 +18,7 @@ import gradio as gr
 import numpy as np
 
 HERE = Path(__file__).parent
+SCRIPT = ("state", "drawing", "selecting", "gestures", "pictures", "legend", "messages")  # joined in this order
 NOWHERE = 0xFFFF  # the code of a point that belongs to no group
 
 
@@ -116,7 +117,9 @@ class Marks:
 class Scatter(gr.HTML):
     """A map of n points. Its value is the list of selected rows; `select` fires when a person changes the selection.
 
-    points: path of a little-endian float32 file (n, 2) in 0..1 under Gradio's static paths. thumbnail: called with
+    n: of all rows, those in the file and spare ones after them for pictures that come later; every array has as many entries.
+    points: path of a little-endian float32 file (rows, 2) in 0..1 under Gradio's static paths. own: the spare rows in use, as JSON
+    [[row, x, y], ...]; the others are not on the map. thumbnail: called with
     {"token", "row"}; returns {"src", "title", "lines"} for the card shown on hover. texts: the words shown on the component.
     """
 
@@ -126,6 +129,7 @@ class Scatter(gr.HTML):
         *,
         n: int = 0,
         points: str = "",
+        own: str = "",
         token: str = "",
         paint: str = "",
         marks: str = "",
@@ -138,11 +142,12 @@ class Scatter(gr.HTML):
             value=value,
             html_template=filled((HERE / "scatter.html").read_text(), texts or {}),
             css_template=(HERE / "scatter.css").read_text(),
-            js_on_load=(HERE / "scatter.js").read_text(),
+            js_on_load="\n".join((HERE / "script" / f"{part}.js").read_text() for part in SCRIPT),
             apply_default_css=False,
             server_functions=[thumbnail] if thumbnail else None,
             n=n,
             points=points,
+            own=own,
             token=token,
             paint=paint,
             marks=marks,

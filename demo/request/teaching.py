@@ -13,6 +13,7 @@ from core.errors import InputError
 from core.runtime.progress import ProgressCallback
 from demo import texts
 from demo.selection.rows import SPARE, Taught
+from demo.session.carrying_out import update_correct
 from demo.session.lab import Lab
 from demo.session.protocol import Model
 from demo.session.visitor import Visitor
@@ -53,6 +54,7 @@ def teach(lab: Lab, visitor: Visitor, sample: Samples, progress: ProgressCallbac
     visitor.taught[row] = Taught(learned, _place(lab, visitor, model, names), root, answers, len(visitor.requests))
     visitor.taught_so_far += 1
     visitor.report = None  # of the model before; the next request measures again
+    update_correct(lab, visitor)
     return row
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -28,7 +29,7 @@ class MapPanel:
         """Create the map; `thumbnail` is the function behind the hover card."""
         return {
             "map": Scatter(
-                n=self.lab.size,
+                n=self.size(),
                 points=self.points(),
                 texts=texts.MAP,
                 thumbnail=thumbnail,
@@ -40,7 +41,16 @@ class MapPanel:
     def show(self, visitor: Visitor) -> Updates:
         """Return the whole map with the selection."""
         marks, paint = self.marks(visitor), self.paint(visitor)
-        return {"map": gr.update(value=list(visitor.selection), points=self.points(), token=visitor.token, paint=paint, marks=marks)}
+        places = {"points": self.points(), "own": self.own(visitor)}
+        return {"map": gr.update(value=list(visitor.selection), token=visitor.token, paint=paint, marks=marks, **places)}
+
+    def size(self) -> int:
+        """Return how many rows the map has."""
+        return self.lab.size
+
+    def own(self, visitor: Visitor) -> str:
+        """Return the places of the visitor's own pictures, as `Scatter` takes them."""
+        return json.dumps([[row, *taught.place] for row, taught in visitor.taught.items()])
 
     def points(self) -> str:
         """Return the file of the places; empty until they are known."""
@@ -49,7 +59,7 @@ class MapPanel:
     def marks(self, visitor: Visitor, working: bool = False) -> str:
         """Return what is marked: forgotten images, those of the last request, touched clusters."""
         touched = visitor.plan.touched if visitor.plan else ()
-        return Marks(visitor.forgotten, visitor.fresh, touched, working).message(self.lab.size)
+        return Marks(visitor.forgotten, visitor.fresh, touched, working).message(self.size())
 
     def paint(self, visitor: Visitor) -> str:
         """Return the ways to color the map."""

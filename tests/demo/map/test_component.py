@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from demo.map import Marks, Paint, Scatter, Scheme, decode_selection, encode_selection
+from demo.map.component import HERE, SCRIPT
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 9, 1437, 60_000])
@@ -76,3 +77,17 @@ def test_the_template_never_mentions_the_value_so_that_updates_do_not_redraw_it(
     component = Scatter(n=1, texts={"many": "# <b>"}, render=False)
     assert "${value}" not in component.html_template
     assert "# &lt;b&gt;" in component.html_template
+
+
+def test_spare_rows_count_in_every_message_and_are_placed_by_a_property():
+    component = Scatter(n=12, own="[[10, 0.5, 0.25]]", render=False)
+    assert component.props["own"] == "[[10, 0.5, 0.25]]"
+    assert component.preprocess([10, 3]) == [3, 10]
+    assert component.postprocess([11])["n"] == 12
+
+
+def test_every_part_of_the_script_is_loaded_once():
+    parts = list((HERE / "script").glob("*.js"))
+    assert sorted(p.stem for p in parts) == sorted(SCRIPT)
+    script = Scatter(n=1, render=False).js_on_load
+    assert all(script.count(p.read_text()) == 1 for p in parts)
