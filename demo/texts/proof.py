@@ -59,7 +59,7 @@ RESIDUE_PLACES = {
     "workspace": "the workspace",
     "temporary": "temporary files",
     "model": "your model in memory",
-    "modules": "the rest of the program's memory",
+    "modules": "the program's caches",
     "worker queues": "queues to worker processes",
     "other": "another folder",
 }

@@ -43,7 +43,8 @@ def audit(record: dict, spoken: str) -> Markup:
     rows = [(*_attack(texts.audit_cells(r)), AUDIT_KINDS.get(r["verdict"], "open")) for r in texts.audit_shown(record)]
     scores, words = json.dumps(record["scores"]), json.dumps(texts.THRESHOLD)
     notes = texts.audit_notes(record)
-    return render("membership", "audit", spoken=spoken, scores=scores, words=words, attacks=list(record["scores"]), rows=rows, notes=notes)
+    values = {"spoken": spoken, "summary": texts.audit_scores(record), "scores": scores, "words": words, "notes": notes}
+    return render("membership", "audit", **values, attacks=list(record["scores"]), rows=rows)
 
 
 def _attack(cells: list) -> tuple[str, str, list, str]:
