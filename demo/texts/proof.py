@@ -108,6 +108,16 @@ BREAKS_HEAD = ("Mistake", "Root", "Clean room", "Membership test", "Search for r
 BREAKS_CELLS = {True: "noticed", False: "–"}
 
 
+def residue_title(record: dict) -> str:
+    """Return the verdict of a residue scan."""
+    return RESIDUE_CLEAN if record["clean"] else RESIDUE_FOUND if record["found"] else RESIDUE_UNREAD
+
+
+def residue_rows(record: dict) -> list[tuple[str, str, str]]:
+    """Return what was searched, a place a row."""
+    return [(s["place"], f"{s['items']:,}", f"{s['bytes'] / 1e6:,.1f}") for s in record["searched"]]
+
+
 def residue_summary(record: dict) -> list[str]:
     """Return what a residue scan looked for and found."""
     kinds = ", ".join(f"{n:,} of {kind}" for kind, n in record["sought"].items())

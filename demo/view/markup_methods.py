@@ -64,7 +64,5 @@ def probabilities(cards: Sequence[tuple[int, str, list[Bar]]], more: int) -> Mar
 
 def residue(record: dict[str, Any]) -> Markup:
     """The verdict of a residue scan, what it looked for, and every place that was searched."""
-    title = texts.RESIDUE_CLEAN if record["clean"] else texts.RESIDUE_FOUND if record["found"] else texts.RESIDUE_UNREAD
-    rows = [(s["place"], f"{s['items']:,}", f"{s['bytes'] / 1e6:,.1f}") for s in record["searched"]]
-    places = table(texts.RESIDUE_HEAD, rows, (1, 2), texts.RESIDUE_CAPTION)
-    return outcome(record["clean"], title, texts.residue_summary(record), MOST_RESIDUE_LINES) + places
+    places = table(texts.RESIDUE_HEAD, texts.residue_rows(record), (1, 2), texts.RESIDUE_CAPTION)
+    return outcome(record["clean"], texts.residue_title(record), texts.residue_summary(record), MOST_RESIDUE_LINES) + places
