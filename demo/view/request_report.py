@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def report(requests: Sequence[Request], lab: Lab, verdict_of: Callable[[Request], Verdict], cancelled: int = 0) -> str:
-    """Return the document: the last request in detail with what was found out since, all requests, the number cancelled, and the receipts."""
+    """Return the document: the last request in detail with what was found out since, all requests, how many were cancelled, receipts."""
     last, verdict = requests[-1], verdict_of(requests[-1])
     sections = [
         (texts.REPORT_FORGOTTEN, _forgotten(last)),
