@@ -126,13 +126,14 @@ def _wire_selecting(pick: Callable, page: Page, parts: Parts) -> None:
 
 def _wire_studies(on: Callable, page: Page, parts: Parts) -> None:
     visitor, compare, membership = parts["visitor"], page.compare, page.proof.membership
-    on(parts["compare_run"].click, compare.run, [visitor, parts["compare_pick"]], concurrency_limit=None)
+    long = functools.partial(_long, on, page, [visitor, parts["tab"]])
+    long(parts["compare_run"].click, compare.run, [visitor, parts["compare_pick"]])
     on(parts["compare_stop"].click, compare.stop, [visitor], concurrency_limit=None)
     reach = [parts[name] for name in ("reach", "reach_chart", "compare_body")]
     _on(parts["tray"].change, compare.follow, [visitor], reach, parts, trigger_mode="always_last")
-    on(parts["audit_run"].click, membership.run, [visitor], concurrency_limit=None)
+    long(parts["audit_run"].click, membership.run, [visitor])
     on(parts["audit_stop"].click, membership.stop, [visitor], concurrency_limit=None)
-    on(parts["residue_run"].click, page.proof.residue.run, [visitor], concurrency_limit=None)
+    long(parts["residue_run"].click, page.proof.residue.run, [visitor])
     on(parts["cluster_pick"].input, page.clusters.choose, [visitor, parts["cluster_pick"]])
 
 

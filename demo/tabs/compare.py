@@ -66,14 +66,18 @@ class CompareTab:
             run=lambda send, cancel: self._answers(visitor, request, names, send, cancel),
             busy=lambda job: self._busy(names),
             event=lambda event, job: self._happened(visitor, request, names, event) if visitor.at(request) else {},
-            done=lambda _: self.show(visitor),
-            stopped=lambda error: self.show(visitor) | self._stopped(visitor, request),
+            done=lambda _: self._ended(visitor),
+            stopped=lambda error: self._ended(visitor) | self._stopped(visitor, request),
         )
         job = self.context.jobs.submit(work.run, study=True)
         visitor.amend(request, compared=())
         visitor.begin_study(job)
         async for updates in carry(self.context.jobs, visitor, job, work):
             yield updates
+
+    def _ended(self, visitor: Visitor) -> Updates:
+        """Return the tab at rest, and the Result tab, whose downloads contain the comparison."""
+        return self.show(visitor) | self.context.tabs.changed(visitor, "result")
 
     def _stopped(self, visitor: Visitor, request: Request) -> Updates:
         return {"compare_note": markup.note(texts.COMPARE_STOPPED)} if visitor.at(request) else {}

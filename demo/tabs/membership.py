@@ -79,7 +79,7 @@ class Membership:
 
     def _done(self, visitor: Visitor, request: Request, record: dict[str, Any]) -> Updates:
         visitor.amend(request, audit=record)
-        return self.show(visitor)
+        return self.show(visitor) | self.context.tabs.changed(visitor, "result")  # its downloads contain the record
 
     def _stopped(self, visitor: Visitor, request: Request) -> Updates:
         return {"audit_note": markup.note(texts.AUDIT_STOPPED)} if visitor.at(request) else {}

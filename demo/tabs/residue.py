@@ -67,7 +67,7 @@ class Residue:
 
     def _done(self, visitor: Visitor, request: Request, record: dict[str, Any]) -> Updates:
         visitor.amend(request, residue=named(record, self._folders(visitor)))
-        return self.show(visitor)
+        return self.show(visitor) | self.context.tabs.changed(visitor, "result")  # its downloads contain the record
 
     def _folders(self, visitor: Visitor) -> dict[str, str]:
         """Return what each folder that was searched is, by path and by name."""

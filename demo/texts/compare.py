@@ -22,7 +22,7 @@ METHODS = {
 }
 COMPARE_CHOSEN = tuple(METHODS)[1:-2]
 COMPARE_PICK = "Compare LMEraser with"
-COMPARE_HEAD = ("Method", "Guarantee", "Seconds", "Sample passes", "Test", "Retained", "Forgotten", "Attack AUC")
+COMPARE_HEAD = ("Method", "Guarantee", "Seconds", "Sample passes", "Test", "Retained", "Forgotten", "Attack score (0.5 = guessing)")
 COMPARE_CAPTION = "Methods compared on your last request"
 METHOD_WAITS = "waiting"
 KINDS = {"exact": "exact", "approximate": "approximate", "contradicted": "proof failed", "unproven": "no proof here"}
@@ -43,12 +43,12 @@ NO_EARLIER_MODEL = (
 )
 CHART_METHODS = "Test accuracy against seconds (log)"
 CHART_GROWTH = "Clusters that hold the first n images"
-GROWN = {"adaptive": "clustered by likeness", "random": "random shards", "spread": "spread on purpose"}
+GROWN = {"adaptive": "clustered by similarity", "random": "random shards", "spread": "spread on purpose"}
 REACH_TITLE = "Where the saving comes from"
 LEAD_REACH = "This computes sizes only and trains nothing. It follows your selection."
-EMPTY_REACH = "Select pictures on the map to see which clusters they touch under each clustering."
+EMPTY_REACH = "Select pictures to see which clusters they touch under each clustering."
 REACHES = {
-    "adaptive": ("Clustered by likeness", "your request, with this model's clusters"),
+    "adaptive": ("Clustered by similarity", "your request, with this model's clusters"),
     "random": ("Random shards", "your request, with the same number of random shards"),
     "spread": (
         "Spread on purpose",
@@ -85,11 +85,19 @@ def clusters_add(rows: Sequence[dict]) -> str:
 def method_cells(row: dict) -> list[tuple[str, str]]:
     """Return one method's figures, each with a small second line."""
     accuracy, attack, times = row["accuracy"], row["attack"], row["times_lmeraser"]
-    longer = "" if times is None or row["method"] == "LMEraser" else f"{times:,.{1 if times < 10 else 0}f} × LMEraser"
+    against = "" if times is None or row["method"] == "LMEraser" else against_lmeraser(times)
     area = "–" if attack["auc"] is None else f"{attack['auc']:.2f}"
     spread = "" if attack["auc"] is None else "{:.2f} to {:.2f}".format(*attack["auc_interval"])
     figures = [(share(accuracy[k]), "") for k in ("test", "retained", "forgotten")]
-    return [(seconds(row["seconds"]["total"]), longer), (f"{row['sample_passes']:,}", ""), *figures, (area, spread)]
+    return [(seconds(row["seconds"]["total"]), against), (f"{row['sample_passes']:,}", ""), *figures, (area, spread)]
+
+
+def against_lmeraser(times: float) -> str:
+    """Return who is faster; `times`: a method's seconds in those of LMEraser."""
+    factor = lambda x: f"{x:,.{1 if x < 10 else 0}f}x"  # noqa: E731
+    if times >= 1.05:
+        return f"LMEraser is {factor(times)} faster"
+    return f"{factor(1 / times)} faster than LMEraser" if 0 < times <= 1 / 1.05 else "as fast as LMEraser"
 
 
 def compare_badge(facts: dict[str, str], when: str) -> str:

@@ -95,4 +95,5 @@ def file_known(known: int, n: int) -> str:
     """Return how many of a file's receipts are in this page's ledger."""
     if known == n:
         return "This page's ledger contains it." if n == 1 else "This page's ledger contains all of them."
-    return f"{known:,} of {n:,} are in this page's ledger; the others come from elsewhere."
+    others = "the other comes" if n - known == 1 else "the others come"
+    return f"{known:,} of {n:,} {'is' if known == 1 else 'are'} in this page's ledger; {others} from elsewhere."

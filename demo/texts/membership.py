@@ -19,7 +19,8 @@ AUDIT_STAGES = {
     "shadows": "Training shadow models and controls",
     "canaries": "Teaching and forgetting mislabeled canaries",
 }
-AUDIT_HEAD = ("Model", "AUC (95 % interval)", "TPR at FPR", "Difference to control", "Verdict")
+AUDIT_DETAILS = "All attacks, a threshold to move, and the limits of this test"
+AUDIT_HEAD = ("Model", "Attack score (0.5 = guessing)", "TPR at FPR", "Difference to control", "Verdict")
 AUDIT_CAPTION = "Each attack on three models"
 AUDIT_MODELS = {"before": "Before", "after": "After", "control": "Never saw them"}
 ATTACKS = {
@@ -33,8 +34,8 @@ AUDIT_BREAKS = {
     "all touched clusters stale": "all touched clusters keep their old states",
 }
 AUDIT_MARGIN = (
-    "Called indistinguishable only if the whole interval of the AUC's difference lies within {:g} of the controls. The controls are "
-    "{} models that never saw the pictures, trained with other seeds."
+    "The attack score is the area under the ROC curve (AUC), with its 95 % interval. A model is called indistinguishable only if the whole "
+    "interval of the difference in score lies within {:g} of the controls: {} models that never saw the pictures, trained with other seeds."
 )
 AUDIT_CANARIES = (
     "Canaries are {} unseen pictures that a copy learns with wrong labels and then forgets: models remember such pictures best."
@@ -63,6 +64,13 @@ def audit_summary(record: dict) -> str:
         "distinguishable": "An attack can tell your model from models that never saw the pictures.",
     }
     return words.get(record["verdict"], "The attacks cannot tell your model from models that never saw the pictures.")
+
+
+def audit_scores(record: dict) -> str:
+    """Return each attack's score on the model after the request, and what a score means."""
+    known = [r for r in record["results"] if r["model"] == "after" and r["auc"] is not None]
+    scores = ", ".join(f"{r['attack']} {r['auc']:.2f}" for r in known)
+    return f"Attack scores on your model: {scores} (0.5 = guessing, 1 = always right)." if known else ""
 
 
 def audit_shown(record: dict) -> list[dict]:

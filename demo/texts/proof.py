@@ -66,7 +66,7 @@ RESIDUE_PLACES = {
     "workspace": "the workspace",
     "temporary": "temporary files",
     "model": "your model in memory",
-    "modules": "the rest of the program's memory",
+    "modules": "the program's caches",
     "worker queues": "queues to worker processes",
     "other": "another folder",
 }
@@ -113,6 +113,16 @@ BREAKS_TITLE = "Which check notices which mistake?"
 BREAKS_LEAD = "Each mistake was built into the program on purpose, and every check was run against it. No mistake goes unnoticed."
 BREAKS_HEAD = ("Mistake", "Root", "Clean room", "Membership test", "Search for residue")
 BREAKS_CELLS = {True: "noticed", False: "–"}
+
+
+def residue_title(record: dict) -> str:
+    """Return the verdict of a residue scan."""
+    return RESIDUE_CLEAN if record["clean"] else RESIDUE_FOUND if record["found"] else RESIDUE_UNREAD
+
+
+def residue_rows(record: dict) -> list[tuple[str, str, str]]:
+    """Return what was searched, a place a row."""
+    return [(s["place"], f"{s['items']:,}", f"{s['bytes'] / 1e6:,.1f}") for s in record["searched"]]
 
 
 def residue_summary(record: dict) -> list[str]:

@@ -8,6 +8,7 @@ from demo.texts.status import TITLE
 REPORT = "Report as HTML"
 REPORT_FORGOTTEN, REPORT_ACCURACY, REPORT_TIME = "What was forgotten", "Accuracy, before and after", "Time"
 REPORT_PROOF, REPORT_ALL, REPORT_RECEIPTS = "Proof", "All requests", "Receipts"
+REPORT_COMPARE, REPORT_MEMBERSHIP, REPORT_RESIDUE = "Compared with other methods", "Membership test", "Search for residue"
 REPORT_MACHINE = "Seed, versions, hardware"
 REPORT_IMAGES, REPORT_NUMBERS, REPORT_COPIES = "Images", "Their numbers on the map", "Identical copies that stay"
 REPORT_CLUSTERS, REPORT_UNTOUCHED, REPORT_SAMPLES = "Clusters retrained", "Untouched clusters", "Samples retrained"
@@ -49,13 +50,13 @@ BENCH_SECONDS_NOTE = (
 )
 BENCH_ATTACK = "Attack: can a forgotten image be told from one never seen?"
 BENCH_ATTACK_NOTE = (
-    "Area under the ROC curve of the loss threshold, with its 95 % interval. Few forgotten images give wide intervals. For an exact "
-    "method, the value is that of a model that never saw the images, however high it is."
+    "Area under the ROC curve of the loss threshold, with its 95 % interval; 0.5 = guessing. Few forgotten images give wide "
+    "intervals. For an exact method, the value is that of a model that never saw the images, however high it is."
 )
 BENCH_TABLE = "All figures"
 BENCH_TABLE_NOTE = "Medians, with the smallest and largest in brackets where a request was repeated."
 BENCH_X_SECONDS, BENCH_Y_SECONDS = "Seconds of the request", "Seconds"
-BENCH_Y_ACCURACY, BENCH_Y_ATTACK = "Test accuracy, %", "Attack AUC"
+BENCH_Y_ACCURACY, BENCH_Y_ATTACK = "Test accuracy, %", "Attack score (0.5 = guessing)"
 BENCH_BEST = "Fastest: {fast} with {seconds} (median over the requests). Most accurate: {right} with {accuracy:.1f} %."
 BENCH_FACTS = ("Seed", "Repeats", "Hardware", "Versions", "Commands")
 BENCH_USAGE = "Draw the result of `python -m core bench unlearn --json` as one HTML file that needs no network."

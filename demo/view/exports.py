@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from demo import texts
+from demo.session.verdict import method_kind
 
 if TYPE_CHECKING:
     from core.benchmarks.metrics import EvaluationReport
@@ -39,6 +40,11 @@ def record(request: Request, lab: Lab, verdict: Verdict) -> dict[str, Any]:
         "untouched_clusters": {"same": request.untouched[0], "of": request.untouched[1]},
         "full": _full(request, verdict),
         "proof": {"verdict": verdict.kind, "words": f"{verdict.title}. {verdict.info}", "problems": list(verdict.problems)},
+        "comparison": {"when": request.compared_at, "methods": [_named(row, verdict) for row in request.compared]}
+        if request.compared
+        else None,
+        "membership": {k: v for k, v in request.audit.items() if k != "scores"} if request.audit else None,  # the scores fill megabytes
+        "residue": request.residue,
         "classes_without_images": list(request.emptied),
         "seed": receipt.seed if receipt else None,
         "versions": receipt.versions if receipt else {},
@@ -60,13 +66,14 @@ def files(requests: Sequence[Request], lab: Lab, verdict_of: VerdictOf) -> tuple
 
 
 def as_csv(requests: Sequence[Request], lab: Lab, verdict_of: VerdictOf) -> str:
-    """Return one figure a line: accuracies and times, then seed, versions and hardware."""
+    """Return one figure a line: accuracies and times, what comparison, membership test and scan found, then seed, versions and hardware."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(CSV_HEAD)
     for number, request in enumerate(requests, 1):
         number = request.receipt.request if request.receipt else number
         writer.writerows((number, *row) for row in _figures(request))
+        writer.writerows((number, *row) for row in _studies(request, verdict_of(request)))
         writer.writerows((number, *row) for row in _circumstances(request, lab, verdict_of(request)))
     return out.getvalue()
 
@@ -84,6 +91,26 @@ def _figures(request: Request) -> Iterator[Row]:
         yield ("root of full retraining", "", request.clean.root, "SHA-256")
 
 
+def _studies(request: Request, verdict: Verdict) -> Iterator[Row]:
+    """Yield what was found out about a request since: other methods on it, attacks on the model before, after and retrained, residue."""
+    for row in request.compared:
+        name = f"comparison {row['method']}"
+        yield (f"{name} guarantee", "", method_kind(row, verdict), "")
+        yield (f"{name} time", "", row["seconds"]["total"], "s")
+        yield (f"{name} sample passes", "", row["sample_passes"], "passes")
+        yield from ((f"{name} accuracy {group}", "", value, "share") for group, value in row["accuracy"].items())
+        yield (f"{name} attack score", "", row["attack"]["auc"], "AUC")
+    if request.audit:
+        scores = {(r["attack"], r["model"]): r["auc"] for r in request.audit["results"]}
+        for attack in dict.fromkeys(attack for attack, _ in scores):
+            yield (f"membership {attack}", scores.get((attack, "before")), scores.get((attack, "after")), "AUC")
+            yield (f"membership {attack} control", "", scores.get((attack, "control")), "AUC")
+        yield ("membership verdict", "", request.audit["verdict"], "")
+    if request.residue:
+        yield ("residue found", "", len(request.residue["found"]), "places")
+        yield ("residue not readable", "", len(request.residue["unread"]), "files")
+
+
 def _circumstances(request: Request, lab: Lab, verdict: Verdict) -> Iterator[Row]:
     yield ("proof", "", verdict.kind, "")
     yield from (("proof problem", "", problem, "") for problem in verdict.problems)
@@ -94,6 +121,11 @@ def _circumstances(request: Request, lab: Lab, verdict: Verdict) -> Iterator[Row
         yield from ((f"version {name}", "", value, "") for name, value in request.receipt.versions.items())
         yield ("receipt", "", request.receipt.hash, "SHA-256")
     yield from ((f"hardware {name}", "", value, "") for name, value in lab.engine.facts().items())
+
+
+def _named(row: dict[str, Any], verdict: Verdict) -> dict[str, Any]:
+    """Return a comparison's row with what its method may be called."""
+    return {**row, "guarantee": method_kind(row, verdict)}
 
 
 def _by_class(report: EvaluationReport) -> dict[str, float | None]:

@@ -43,7 +43,8 @@ def audit(record: dict, spoken: str) -> Markup:
     rows = [(*_attack(texts.audit_cells(r)), AUDIT_KINDS.get(r["verdict"], "open")) for r in texts.audit_shown(record)]
     scores, words = json.dumps(record["scores"]), json.dumps(texts.THRESHOLD)
     notes = texts.audit_notes(record)
-    return render("membership", "audit", spoken=spoken, scores=scores, words=words, attacks=list(record["scores"]), rows=rows, notes=notes)
+    values = {"spoken": spoken, "summary": texts.audit_scores(record), "scores": scores, "words": words, "notes": notes}
+    return render("membership", "audit", **values, attacks=list(record["scores"]), rows=rows)
 
 
 def _attack(cells: list) -> tuple[str, str, list, str]:
@@ -63,7 +64,5 @@ def probabilities(cards: Sequence[tuple[int, str, list[Bar]]], more: int) -> Mar
 
 def residue(record: dict[str, Any]) -> Markup:
     """The verdict of a residue scan, what it looked for, and every place that was searched."""
-    title = texts.RESIDUE_CLEAN if record["clean"] else texts.RESIDUE_FOUND if record["found"] else texts.RESIDUE_UNREAD
-    rows = [(s["place"], f"{s['items']:,}", f"{s['bytes'] / 1e6:,.1f}") for s in record["searched"]]
-    places = table(texts.RESIDUE_HEAD, rows, (1, 2), texts.RESIDUE_CAPTION)
-    return outcome(record["clean"], title, texts.residue_summary(record), MOST_RESIDUE_LINES) + places
+    places = table(texts.RESIDUE_HEAD, texts.residue_rows(record), (1, 2), texts.RESIDUE_CAPTION)
+    return outcome(record["clean"], texts.residue_title(record), texts.residue_summary(record), MOST_RESIDUE_LINES) + places

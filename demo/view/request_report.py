@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from demo import texts
 from demo.selection.numbers import ranges
+from demo.session.verdict import method_kind
 from demo.view import charts
 from demo.view.bench_report import document, figure, pairs, paragraph, section, table
 from demo.view.render import render
@@ -23,20 +24,25 @@ if TYPE_CHECKING:
 
 
 def report(requests: Sequence[Request], lab: Lab, verdict_of: Callable[[Request], Verdict], cancelled: int = 0) -> str:
-    """Return the document: the last request in detail, all requests, the number cancelled, and the receipts."""
+    """Return the document: the last request in detail with what was found out since, all requests, how many were cancelled, receipts."""
     last, verdict = requests[-1], verdict_of(requests[-1])
     sections = [
         (texts.REPORT_FORGOTTEN, _forgotten(last)),
         (texts.REPORT_ACCURACY, _accuracy(last)),
         (texts.REPORT_TIME, _time(last, lab.measured, verdict)),
         (texts.REPORT_PROOF, _proof(last, verdict, lab.selftest)),
+        (texts.REPORT_COMPARE, _comparison(last, verdict, lab)),
+        (texts.REPORT_MEMBERSHIP, _membership(last)),
+        (texts.REPORT_RESIDUE, _residue(last)),
         (texts.REPORT_ALL, _all(requests, verdict_of, cancelled)),
         (texts.REPORT_MACHINE, _circumstances(last, lab)),
         (texts.REPORT_RECEIPTS, _receipts(requests)),
     ]
     written = f"{datetime.now(UTC):%d %B %Y, %H:%M} UTC"
     lead = paragraph(texts.report_lead(lab.engine.name, written))
-    return document(texts.report_title(len(last.rows), verdict.kind), [lead, *(section(title, "", content) for title, content in sections)])
+    return document(
+        texts.report_title(len(last.rows), verdict.kind), [lead, *(section(title, "", content) for title, content in sections if content)]
+    )
 
 
 def _forgotten(request: Request) -> Markup:
@@ -95,6 +101,46 @@ def _proof(request: Request, verdict: Verdict, selftest: Any) -> Markup:
     notes = [*verdict.problems, *([texts.emptied(request.emptied)] if request.emptied else []), texts.basis(selftest), texts.REPORT_LIMITS]
     said = paragraph(verdict.title, f"verdict {verdict.kind}") + paragraph(verdict.info)
     return said + pairs(roots) + Markup("").join(map(paragraph, notes))
+
+
+def _comparison(request: Request, verdict: Verdict, lab: Lab) -> Markup:
+    """Return the comparison with other methods; nothing where none was run."""
+    if not request.compared:
+        return Markup("")
+    rows = [
+        (texts.METHODS[row["method"]][0], texts.KINDS[method_kind(row, verdict)], *map(_figure, texts.method_cells(row)))
+        for row in request.compared
+    ]
+    badge = paragraph(texts.compare_badge(lab.engine.facts(), request.compared_at), "badge")
+    added = texts.clusters_add(request.compared)
+    return table(texts.COMPARE_HEAD, rows, texts.COMPARE_CAPTION) + (paragraph(added) if added else Markup("")) + badge
+
+
+def _membership(request: Request) -> Markup:
+    """Return the membership test; nothing where none was run."""
+    record = request.audit
+    if not record:
+        return Markup("")
+    cells = [texts.audit_cells(r) for r in texts.audit_shown(record)]
+    rows = [(f"{model}: {attack}", *map(_figure, figures), verdict) for attack, model, *figures, verdict in cells]
+    lines = [texts.audit_summary(record), texts.audit_scores(record)]
+    said = Markup("").join(paragraph(line) for line in lines if line)
+    return said + table(texts.AUDIT_HEAD, rows, texts.AUDIT_CAPTION) + Markup("").join(map(paragraph, texts.audit_notes(record)))
+
+
+def _residue(request: Request) -> Markup:
+    """Return the search for residue; nothing where none was run."""
+    record = request.residue
+    if not record:
+        return Markup("")
+    said = [texts.residue_title(record), *texts.residue_summary(record)]
+    return Markup("").join(map(paragraph, said)) + table(texts.RESIDUE_HEAD, texts.residue_rows(record), texts.RESIDUE_CAPTION)
+
+
+def _figure(cell: tuple[str, str]) -> str:
+    """Return a figure with its small second line in brackets."""
+    value, more = cell
+    return f"{value} ({more})" if more else value
 
 
 def _all(requests: Sequence[Request], verdict_of: Callable[[Request], Verdict], cancelled: int) -> Markup:

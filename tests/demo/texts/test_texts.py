@@ -131,3 +131,21 @@ def defined(module: ast.Module) -> Iterator[str]:
             yield node.name
         for target in node.targets if isinstance(node, ast.Assign) else ():
             yield from (n.id for n in ast.walk(target) if isinstance(n, ast.Name))
+
+
+@pytest.mark.parametrize(
+    ("times", "words"),
+    [(31.4, "LMEraser is 31x faster"), (3.62, "LMEraser is 3.6x faster"), (1.02, "as fast as"), (0.25, "4.0x faster than LMEraser")],
+)
+def test_times_are_said_forwards(times, words):
+    assert texts.against_lmeraser(times).startswith(words)
+
+
+def test_numbers_agree():
+    assert texts.audit_summary({"results": [{"model": "after", "members": 1}], "verdict": "too few samples to conclude"}).startswith(
+        "1 forgotten picture is too few"
+    )
+    assert "1 of 2 is in" in texts.file_known(1, 2) and "the other comes" in texts.file_known(1, 2)
+    assert "2 of 5 are in" in texts.file_known(2, 5) and "the others come" in texts.file_known(2, 5)
+    assert texts.prompt_tokens(1).endswith("1 learned token, a list of numbers.")
+    assert texts.prompt_tokens(4).endswith("4 learned tokens, each a list of numbers.")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError
+from demo import texts
 from demo.tabs import result as report_tab
 from demo.view.request_report import report
 from tests.browser.chromium import found, started
@@ -43,6 +44,24 @@ def test_it_says_what_was_forgotten_what_it_cost_and_what_it_rests_on(lab, site,
     for part in (
         "1 image forgotten", "Test images", "90.0 %", "measured on this machine in this session", "Equal, bit for bit",
         receipt.root_after, receipt.hash, receipt.seed, "Hardware: processor", "Version: torch", "2 requests, 3 images forgotten",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_it_holds_what_was_found_out_since(lab, site, visitor):
+    before = words(written(lab, visitor))
+    assert not any(title in before for title in (texts.REPORT_COMPARE, texts.REPORT_MEMBERSHIP, texts.REPORT_RESIDUE))
+    for study in (
+        site.compare.run(visitor.token, ["SISA"]),
+        site.proof.membership.run(visitor.token),
+        site.proof.residue.run(visitor.token),
+    ):
+        merged(study)
+    text = words(written(lab, visitor))
+    for part in (
+        texts.REPORT_COMPARE, "LMEraser is 2.0x faster", "Measured in this session on this machine (fake)", texts.REPORT_MEMBERSHIP,
+        "0.5 = guessing",
+        "Never saw them: Likelihood ratio (LiRA)", texts.REPORT_RESIDUE, texts.RESIDUE_CLEAN, texts.RESIDUE_PLACES["model"],
     ):  # fmt: skip
         assert part in text, part
 
