@@ -28,8 +28,8 @@ function fill() {
   if (!card || card.dataset.seen) return;
   card.dataset.seen = "yes";
   requestAnimationFrame(() => requestAnimationFrame(() => {
-    const box = card.closest(".lm-card-group") || card, { top, bottom } = box.getBoundingClientRect();
-    if (top < 0 || bottom > innerHeight) box.scrollIntoView({ block: bottom - top > innerHeight ? "start" : "nearest" });
+    const badge = document.querySelector(".lm-proved") || card, top = card.getBoundingClientRect().top, bottom = badge.getBoundingClientRect().bottom;
+    if (top < 0 || bottom > innerHeight) scrollBy({ top: Math.min(top - 10, Math.max(bottom - innerHeight + 10, top < 0 ? top - 10 : 0)) });
   }));
 }
 watch(Object.keys({ value: 1 }), fill);
@@ -46,7 +46,11 @@ class ResultCard:
 
     def components(self) -> Parts:
         """Create the card, its badge and its buttons."""
-        parts: Parts = {"card": html("", "lm-card-box", js_on_load=CARD_JS), "badge": html("", "lm-badge-box")}
+        parts: Parts = {
+            "card": html("", "lm-card-box", js_on_load=CARD_JS),
+            "badge": html("", "lm-badge-box"),
+            "shares": html("", "lm-shares-outer"),
+        }
         with gr.Row(elem_classes="lm-card-go"):
             parts["prove"] = gr.Button(texts.CHECK_NOW, size="md", visible=False, min_width=120, elem_id="lm-prove")
             parts["more"] = gr.Button(texts.FORGET_MORE, size="md", min_width=150, elem_id="lm-more")
@@ -56,8 +60,8 @@ class ResultCard:
         """Return the card of the last request; `fresh`: it was just carried out."""
         request = visitor.last
         if request is None:
-            return {"card": "", "badge": "", "prove": gr.update(visible=False)}
-        return {"card": self._card(visitor, request, fresh)} | self._badge(visitor, request)
+            return {"card": "", "badge": "", "shares": "", "prove": gr.update(visible=False)}
+        return {"card": self._card(visitor, request, fresh), "shares": markup.shares(accuracies(request))} | self._badge(visitor, request)
 
     def judged(self, visitor: Visitor) -> Updates:
         """Return the card after a new verdict."""
@@ -121,12 +125,11 @@ class ResultCard:
             title=texts.card_title(len(request.rows)),
             speed=texts.speed(taken, full),
             bars=markup.race(taken, full),
-            badge=full_time(request, self.lab.measured),
+            badge=_how_known(request, self.lab.measured),
             asked=asked,
             picture=picture,
             answers=answers,
             remark=remark,
-            accuracy=accuracies(request),
             doubt=texts.doubt(verdict),
             fresh=fresh,
         )
@@ -161,6 +164,12 @@ class ResultCard:
         return markup.Answer(when, self.lab.samples.classes[best], float(probabilities[best]), root)
 
 
+def _how_known(request: Request, measured: Measurement | None) -> str:
+    if request.clean:
+        return texts.JUST_MEASURED
+    return texts.estimated_from(measured.day, measured.here) if measured else texts.NOT_MEASURED
+
+
 def full_time(request: Request, measured: Measurement | None) -> str:
     """Return how the time of full retraining is known: measured for this request, scaled from an earlier one, or not at all."""
     if request.clean:
@@ -169,11 +178,11 @@ def full_time(request: Request, measured: Measurement | None) -> str:
     return texts.estimated(m.seconds, m.day, m.here, m.samples, request.outcome.samples) if m else texts.NOT_MEASURED
 
 
-def accuracies(request: Request) -> list[tuple[str, str, str, str]]:
-    """Return (title, info, before, after) for each group of images that has some, before and after a request."""
+def accuracies(request: Request) -> list[tuple[str, str]]:
+    """Return title and change of accuracy for each group of images that has some before a request and after it."""
     pairs = ((name, getattr(request.before, name), getattr(request.after, name)) for name in GROUPS)
     return [
-        (texts.ACCURACY[name], texts.ACCURACY_INFO[name], texts.percent(before.accuracy), texts.percent(after.accuracy))
+        (texts.ACCURACY_SHORT[name], texts.change(before.accuracy, after.accuracy))
         for name, before, after in pairs
         if before and after and before.n and after.n
     ]

@@ -25,7 +25,6 @@ BEFORE, AFTER = "before", "after"
 TIME_REQUEST, TIME_FULL = "This request", "Full retraining"
 CHART_TIME = "Seconds on this machine"
 CHART_CLASSES = "Change of test accuracy per class, in points"
-SEE_RESULT = "See accuracy, time and proof"
 
 
 def doubt(verdict) -> str:
@@ -119,6 +118,22 @@ FASTER, THAN_FULL = "faster", "than full retraining"
 FORGOTTEN_NOW = "Forgotten images: now like images it has never seen."
 FORGET_MORE = "Forget something else"
 ALL_FIGURES = "All figures"
+ACCURACY_ROW = "Accuracy before and after"
+ACCURACY_SHORT = {"test": "Test images", "retained": "Retained", "forgotten": "Forgotten"}
+JUST_MEASURED = "Full retraining was measured just now on this machine."
+
+
+def estimated_from(day: str, here: bool) -> str:
+    """Return how the time of full retraining is known where it did not run for this request."""
+    return f"Full retraining: estimated from a run here {'in this session' if here else 'on ' + day}."
+
+
+def change(before: float, after: float) -> str:
+    """Return how an accuracy changed, both in 0..1."""
+    one = lambda value: f"{100 * value:.1f}".replace("100.0", "100")  # noqa: E731
+    return f"{one(before)} → {one(after)} %"
+
+
 CHECK_NOW = "Check it now"
 SAID, SAYS = "Before", "Now"
 SAID_UNTAUGHT, SAID_TAUGHT, SAYS_NOW = "Before you taught it", "Taught", "Forgotten"

@@ -161,11 +161,6 @@ def notice(kind: str, title: str, note: str) -> Markup:
     return render("request", "notice", kind=kind, title=title, note=note)
 
 
-def done(kind: str, title: str, note: str, link: str) -> Markup:
-    """The preview's place right after a request: the outcome, colored by the kind of its verdict, and a link to the details."""
-    return render("request", "done", kind=kind, title=title, note=note, link=link)
-
-
 # Result and proof
 
 

@@ -86,18 +86,22 @@ def card(
     picture: str,
     answers: Sequence[Answer],
     remark: str,
-    accuracy: Sequence[tuple[str, str, str, str]],
     doubt: str,
     fresh: bool,
 ) -> Markup:
     """What a request did. kind: of its verdict. picture: a data URI, or the row of one that only the browser still has.
 
-    accuracy: (title, info, before, after) for each group of images. fresh: the bars race.
+    fresh: the bars race.
     """
     spoken = texts.answers_spoken(asked, [(a.when, a.name, a.percent) for a in answers]) if answers else ""
     values = {"kind": kind, "title": title, "speed": speed, "bars": bars, "badge": badge, "asked": asked, "picture": picture}
-    values |= {"answers": answers, "remark": remark, "accuracy": accuracy, "doubt": doubt, "fresh": fresh, "spoken": spoken}
+    values |= {"answers": answers, "remark": remark, "doubt": doubt, "fresh": fresh, "spoken": spoken}
     return render("card", "card", **values)
+
+
+def shares(accuracy: Sequence[tuple[str, str]]) -> Markup:
+    """The accuracy of each group of images, before and after: (title, change)."""
+    return render("card", "shares", accuracy=accuracy)
 
 
 def badge(verdict: Verdict, words: str, share: float | None, roots: tuple[str, str]) -> Markup:

@@ -81,7 +81,7 @@ def choose(page, numbers: str) -> None:
 def forget(page) -> None:
     page.wait_for_selector("#lm-forget:not([disabled])", timeout=WORK_MS)
     page.locator("#lm-forget").press("Enter")
-    page.wait_for_selector(".lm-done", timeout=WORK_MS)
+    page.wait_for_selector(".lm-card", timeout=WORK_MS)
     if page.locator("[role=tab][aria-selected=true]").get_by_text("Result").count():  # another tab is filled when it is opened
         page.wait_for_selector(".lm-result", state="attached", timeout=WORK_MS)
 
