@@ -14,27 +14,13 @@ from demo.session.jobs import Finished, QueueFullError
 from demo.session.requests import Measurement, Probabilities, Request
 from demo.session.visitor import Visitor
 from demo.session.work import progress_of
-from demo.tabs.common import Context, Parts, Updates, html
+from demo.tabs.common import STATIC, Context, Parts, Updates, html
 from demo.view import markup_request as markup
 from demo.view.pictures import data_uri
 
 SOON = 60.0  # seconds of full retraining up to which the proof starts by itself
 GROUPS = ("test", "retained", "forgotten")
-# A taught picture that is forgotten is left in the browser alone; and a new card comes into view, wherever the page was.
-CARD_JS = """
-function fill() {
-  element.querySelectorAll("[data-taught]").forEach((image) => { image.src = (window.lmeraserTaught || {})[image.dataset.taught] || ""; });
-  const card = element.querySelector(".lm-card.fresh");
-  if (!card || card.dataset.seen) return;
-  card.dataset.seen = "yes";
-  requestAnimationFrame(() => requestAnimationFrame(() => {
-    const badge = document.querySelector(".lm-proved") || card, top = card.getBoundingClientRect().top, bottom = badge.getBoundingClientRect().bottom;
-    if (top < 0 || bottom > innerHeight) scrollBy({ top: Math.min(top - 10, Math.max(bottom - innerHeight + 10, top < 0 ? top - 10 : 0)) });
-  }));
-}
-watch(Object.keys({ value: 1 }), fill);
-fill();
-"""
+CARD_JS = (STATIC / "card.js").read_text()
 
 
 class ResultCard:
@@ -122,8 +108,8 @@ class ResultCard:
         asked, picture, answers, remark = self._answers(request)
         return markup.card(
             kind=verdict.kind,
-            title=texts.card_title(len(request.rows)),
-            speed=texts.speed(taken, full),
+            title=texts.card_title(len(request.rows), verdict.kind),
+            speed=texts.speed(taken, full, verdict.kind),
             bars=markup.race(taken, full),
             badge=_how_known(request, self.lab.measured),
             asked=asked,

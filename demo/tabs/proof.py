@@ -54,7 +54,8 @@ class ProofTab:
         visitor = self.lab.free(token)
         if visitor.last is None:
             raise InputError(texts.NOTHING_FORGOTTEN)
-        visitor.end_study()
+        if visitor.proving:  # by itself, since the last request
+            visitor.end_study()
         work = Work(
             run=lambda send, cancel: self.lab.prove(visitor, progress_of(send), cancel),
             busy=lambda job: self._busy(True) | self.request.locked() | {"proof": self.proof(visitor)},

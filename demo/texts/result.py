@@ -144,8 +144,10 @@ NOT_THE_SAME = "The model has changed otherwise since it learned your picture, s
 AWAITED_SPEED = "measuring full retraining"
 
 
-def speed(taken: float, full: float | None) -> tuple[str, str]:
-    """Return the result's large number and the words beside it."""
+def speed(taken: float, full: float | None, kind: str) -> tuple[str, str]:
+    """Return the result's large number and the words beside it, as the kind of its verdict allows."""
+    if kind == "different":
+        return seconds(taken), "for a request whose proof failed"
     if not full:
         return seconds(taken), f"to forget; {AWAITED_SPEED}"
     saved = full / max(taken, 1e-9)
@@ -154,9 +156,11 @@ def speed(taken: float, full: float | None) -> tuple[str, str]:
     return f"{saved:,.0f}x" if saved >= 10 else f"{saved:.1f}x", f"{FASTER} {THAN_FULL}"
 
 
-def card_title(n: int) -> str:
-    """Return what was forgotten."""
-    return f"{count(n, 'image')} forgotten"
+def card_title(n: int, kind: str) -> str:
+    """Return what was forgotten, as the kind of its verdict allows."""
+    if kind == "different":
+        return f"Not forgotten exactly: {count(n, 'image')}"
+    return f"{count(n, 'image')} forgotten. {NO_PROOF_HERE}" if kind == "unprovable" else f"{count(n, 'image')} forgotten"
 
 
 def answer(name: str, share: float) -> tuple[str, str]:

@@ -58,7 +58,7 @@ def _old_facts(data: dict) -> dict:
 
 def _old_receipt(data: dict, before: Receipt | None) -> Receipt:
     roots = {"root_before": old_root(data["root_before"]), "root_after": old_root(data["root_after"])}
-    data = {**data, **roots, **dict.fromkeys(ADDED), "schema": 1}
+    data = {**data, **roots, **dict.fromkeys(n for names in ADDED.values() for n in names), "schema": 1}
     data["commitments"] = commit_to(SALT, stand_ins(data["request"], len(data["commitments"])))
     del data["hash"]
     return Receipt(**{name: tuple(v) if isinstance(v, list) else v for name, v in data.items()}).after(before)

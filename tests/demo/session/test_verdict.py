@@ -90,7 +90,7 @@ def everywhere(lab, site, visitor) -> dict:
         "api": api.result(visitor.token)[-1],
         "json": json.loads(file(shown["result"], "lmeraser-result.json")),
         "csv": file(shown["result"], "lmeraser-result.csv"),
-        "card": site.request.done(visitor, visitor.requests[-1]),
+        "card": site.request.card.show(visitor)["card"],
         "report": plain(report(tuple(visitor.requests), lab, lambda r: lab.verdict(visitor, r.number))),
         "chart": shown["compare_chart"]["value"],
     }

@@ -116,7 +116,7 @@ def test_two_studies_at_once_and_none_before_a_request_are_refused(lab, site):
 
 def test_a_lab_whose_data_has_changed_says_so(lab, site):
     visitor = forgotten(lab, site, [1])
-    lab.base.model.samples = lab.samples.without(lab.ids([5]))
+    lab.base.model.samples = lab.samples.without(lab.rows(lab.base).ids([5]))
     with pytest.raises(InputError, match="no longer has the model"):
         last(site.compare.run(visitor.token, []))
     assert visitor.study is None

@@ -1,0 +1,15 @@
+// A taught picture that was forgotten is left in the browser alone; and a new card comes into view, wherever the page was.
+
+function fill() {
+  element.querySelectorAll("[data-taught]").forEach((image) => { image.src = (window.lmeraserTaught || {})[image.dataset.taught] || ""; });
+  const card = element.querySelector(".lm-card.fresh");
+  if (!card || card.dataset.seen) return;
+  card.dataset.seen = "yes";
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    const top = card.getBoundingClientRect().top - 10, badge = document.querySelector(".lm-proved") || card;
+    const beyond = badge.getBoundingClientRect().bottom + 10 - innerHeight;
+    if (top < 0 || beyond > 0) scrollBy({ top: top < 0 ? top : Math.min(top, beyond) });
+  }));
+}
+watch(Object.keys({ value: 1 }), fill);
+fill();
