@@ -5,12 +5,16 @@ It serves the same visitors as the page, under a session key that only its opene
 
 from __future__ import annotations
 
+import asyncio
+import inspect
+from collections.abc import Awaitable
 from typing import Any
 
 import gradio as gr
 
 from core.errors import CancelledError, InputError, LMEraserError
 from demo import texts
+from demo.request.drawing import decode_picture
 from demo.selection.numbers import ranges
 from demo.session.lab import Lab
 from demo.session.limits import Rate
@@ -25,7 +29,7 @@ MOST_OPENED = 120  # sessions in a minute, over all clients
 
 
 class Api:
-    """Five calls; rows are sample numbers on the map. Every data set and preset has its own page; a session belongs to one."""
+    """Nine calls; rows are sample numbers on the map. Every data set and preset has its own page; a session belongs to one."""
 
     def __init__(self, *pages: Page):
         self.pages = pages
@@ -59,7 +63,7 @@ class Api:
                 raise InputError(texts.BAD_NUMBER.format(name, value, "a whole number of at least 0"))
         page = self._page(session)
         clusters = page.lab.row_clusters(self._visitor(session))
-        labels, classes = page.lab.samples.labels, page.lab.samples.classes
+        labels, classes = page.lab.rows(self._visitor(session)).labels(), page.lab.samples.classes
         rows = [r for r in range(first, len(clusters)) if clusters[r] >= 0][: min(count, MOST_LISTED)]
         return [{"row": r, "class": classes[labels[r]], "cluster": int(clusters[r])} for r in rows]
 
@@ -84,6 +88,56 @@ class Api:
             raise CancelledError(texts.CANCELLED)
         return self._result(visitor, visitor.requests[-1], page.lab)
 
+    async def learn(self, session: str, picture: str, label: int) -> dict[str, Any]:
+        """Teach the model a picture (PNG, JPEG, WebP or BMP in base64) under the class with this number; return its row, and
+        the root and the class probabilities before and after.
+
+        The picture is this session's alone; forget its row, and the root is the one before.
+        """
+        visitor, page = self._visitor(session), self._page(session)
+        if page.lab.shared:
+            raise InputError(texts.NO_TEACHING)
+        try:
+            data = decode_picture(picture)
+        except ValueError as error:
+            raise InputError(str(error)) from error
+        known = set(visitor.taught)
+        async for _ in page.request.teach.teach(session, data, label):
+            pass
+        (row,) = set(visitor.taught) - known
+        taught, model = visitor.taught[row], page.lab.model(visitor)
+        after = await asyncio.to_thread(model.probabilities, taught.sample)
+        return {
+            "row": row,
+            "root": {"before": taught.root, "after": model.root},
+            "probabilities": {"before": taught.answers.tolist(), "after": after[0].tolist()},
+        }
+
+    async def retrain(self, session: str) -> dict[str, Any]:
+        """Train from scratch on what remains, in another process, and return the last request's result with its proof."""
+        visitor, page = self._visitor(session), self._page(session)
+        async for _ in page.proof.full(session):
+            pass
+        return self._last(visitor, page.lab)
+
+    def proof(self, session: str) -> dict[str, Any]:
+        """Return what may be said of the last request: the verdict and its problems, both roots, and the clean room's seconds."""
+        visitor, lab = self._visitor(session), self._page(session).lab
+        found = self._last(visitor, lab)
+        return {name: found[name] for name in ("request", "root", "proof", "full", "untouched_clusters")}
+
+    async def audit(self, session: str) -> dict[str, Any]:
+        """Attack the model before and after the last request, and beside retrained ones; return what the attacks found."""
+        visitor, page = self._visitor(session), self._page(session)
+        async for _ in page.proof.membership.run(session):
+            pass
+        return self._last(visitor, page.lab)["membership"]
+
+    def _last(self, visitor: Visitor, lab: Lab) -> dict[str, Any]:
+        if visitor.last is None:
+            raise InputError(texts.NOTHING_FORGOTTEN)
+        return self._result(visitor, visitor.last, lab)
+
     def result(self, session: str) -> list[dict[str, Any]]:
         """Return the results of all requests of this session."""
         visitor, lab = self._visitor(session), self._page(session).lab
@@ -107,12 +161,12 @@ class Api:
 
 
 def _checked(rows: list[int], lab: Lab, visitor: Visitor) -> list[int]:
-    n = len(lab.samples)
+    n, known = len(lab.samples), lab.rows(visitor)
     if not isinstance(rows, list):
         raise InputError(texts.BAD_ROWS.format(str(rows)[:40], n - 1))
-    if len(rows) > n:
+    if len(rows) > len(known):
         raise InputError(texts.TOO_MANY_ROWS.format(len(rows), n))
-    wrong = [r for r in rows if isinstance(r, bool) or not isinstance(r, int) or not 0 <= r < n]
+    wrong = [r for r in rows if isinstance(r, bool) or not isinstance(r, int) or (r not in known and r not in visitor.forgotten)]
     if wrong:
         raise InputError(texts.BAD_ROW.format(str(wrong[0])[:40], n - 1))
     again = sorted(set(rows) & set(visitor.forgotten))
@@ -134,10 +188,19 @@ def publish(api: Api) -> None:
         return _worded(api.plan, session, rows, data)
 
     async def forget(session: str, rows: list[int], data: str = "") -> dict:
-        try:
-            return await api.forget(session, rows, data)
-        except LMEraserError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        return await _awaited(api.forget(session, rows, data))
+
+    async def learn(session: str, picture: str, label: int) -> dict:
+        return await _awaited(api.learn(session, picture, label))
+
+    async def retrain(session: str) -> dict:
+        return await _awaited(api.retrain(session))
+
+    def proof(session: str) -> dict:
+        return _worded(api.proof, session)
+
+    async def audit(session: str) -> dict:
+        return await _awaited(api.audit(session))
 
     def result(session: str) -> list[dict]:
         return _worded(api.result, session)
@@ -148,9 +211,20 @@ def publish(api: Api) -> None:
         "plan": (plan, Api.plan),
         "forget": (forget, Api.forget),
         "result": (result, Api.result),
+        "learn": (learn, Api.learn),
+        "retrain": (retrain, Api.retrain),
+        "proof": (proof, Api.proof),
+        "audit": (audit, Api.audit),
     }
     for name, (call, documented) in calls.items():
-        gr.api(call, api_name=name, api_description=documented.__doc__, concurrency_limit=None if name == "forget" else 8)
+        gr.api(call, api_name=name, api_description=documented.__doc__, concurrency_limit=None if inspect.iscoroutinefunction(call) else 8)
+
+
+async def _awaited(call: Awaitable[dict]) -> dict:
+    try:
+        return await call
+    except LMEraserError as error:
+        raise gr.Error(str(error), print_exception=False) from error
 
 
 def _worded(call, *args):

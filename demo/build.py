@@ -51,7 +51,9 @@ def launch_options() -> dict:
 def _components(page: Page) -> Parts:
     calls = Calls(_plain(page.map.thumbnail, "thumbnail"), _plain(page.selecting.saved, "saved"), _plain(page.selecting.linked, "linked"))
     visitor = gr.State(None, delete_callback=_plain(page.lab.leave, "leave"))
-    return {"visitor": visitor, "tab": gr.State(FIRST), **page.components(calls)}
+    # The token is random; a fixed key lets the page after a restart say what was lost.
+    kept = gr.BrowserState({}, storage_key=f"lmeraser-{'-'.join(page.lab.engine.pair)}", secret="lmeraser")
+    return {"visitor": visitor, "kept": kept, "tab": gr.State(FIRST), **page.components(calls)}
 
 
 def _wire(demo: gr.Blocks, page: Page, parts: Parts) -> None:
@@ -59,7 +61,7 @@ def _wire(demo: gr.Blocks, page: Page, parts: Parts) -> None:
     pick = functools.partial(_on, outputs=_selection_outputs(page.lab, parts), parts=parts)
     visitor, tab = parts["visitor"], parts["tab"]
     long = functools.partial(_long, on, page, [visitor, tab])  # events that report as they go
-    arrived = on(demo.load, page.arrive, [], concurrency_limit=None)
+    arrived = on(demo.load, page.arrive, [parts["kept"]], concurrency_limit=None)
     shown = on(arrived.then, page.arrived, [visitor, tab])
     on(shown.then, page.request.ways.look, [visitor], concurrency_limit=None)
     long(shown.then, page.proof.examined, [visitor])

@@ -88,11 +88,11 @@ class ResultCard:
         return full is not None and full <= SOON and not self.lab.shared and self.context.jobs.idle
 
     def _running(self, visitor: Visitor, request: Request, event: Progress | None) -> Updates:
-        if visitor.story != "result":
+        verdict = self.lab.verdict(visitor, request.number)
+        if visitor.story != "result" or verdict.kind == "equal":  # it is over already; what it has shown follows
             return {}
         words = texts.proving(event.done, event.total, event.stage) if event else texts.proving(0, 0, "")
         share = event.done / event.total if event and event.stage == "train" and event.total else None
-        verdict = self.lab.verdict(visitor, request.number)
         return {"badge": markup.badge(verdict, words, share, ("", "")), "prove": gr.update(visible=False)}
 
     def _badge(self, visitor: Visitor, request: Request) -> Updates:

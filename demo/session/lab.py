@@ -36,6 +36,7 @@ VISITORS = 200  # at once; beyond it, the one idle longest goes
 BENCHES = 2  # models whose fitted methods are stored for comparisons
 LINGER = 3.0  # seconds that a closing lab waits for its own thread, which ends badly when the interpreter ends first
 AWAY = 120.0  # seconds after which a page that was closed is forgotten
+RESUMED = 3600.0  # the same for one whose visitor has taught or forgotten something: a reload finds it again
 
 
 @dataclass(frozen=True)
@@ -206,10 +207,21 @@ class Lab:
         if visitor is None or visitor.closed:
             return
         visitor.stop()
+        visitor.page = None
         last = visitor.seen = time.monotonic()
-        timer = threading.Timer(AWAY, lambda: self.leave(visitor.token) if visitor.seen == last else None)
+        timer = threading.Timer(RESUMED if visitor.worked else AWAY, lambda: self.leave(visitor.token) if visitor.seen == last else None)
         timer.daemon = True
         timer.start()
+
+    def resumed(self, token: Any, page: str | None) -> Visitor | None:
+        """Return the visitor of a token for another page, if the one before was closed; None when there is no such visitor."""
+        visitor = self.find(token)
+        if visitor is None or visitor.closed or visitor.page is not None or self.shared:
+            return None
+        visitor.page, visitor.open_tab, visitor.reopened = page, "", False
+        visitor.stale.clear()
+        visitor.story = "result" if visitor.story == "result" and visitor.last else ""
+        return visitor
 
     def reset(self, visitor: Visitor) -> Visitor:
         """Give the visitor a fresh copy of the base model and an empty history; where the model is shared, that model as it is."""

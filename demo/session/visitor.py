@@ -73,6 +73,11 @@ class Visitor:
         return (*self.lost, *(row for request in self.requests for row in request.rows))
 
     @property
+    def worked(self) -> bool:
+        """Whether there is anything to lose: a request, or a picture taught."""
+        return bool(self.requests or self.taught)
+
+    @property
     def last(self) -> Request | None:
         """The last request, if there is one."""
         return self.requests[-1] if self.requests else None

@@ -119,14 +119,16 @@ class LedgerTab:
         return visitor.model.receipts() if visitor.model else ()
 
     def _table(self, visitor: Visitor, receipts: tuple[Receipt, ...]) -> str:
+        events = visitor.model.learned() if visitor.model else ()
+        learned = receipts_markup.learned(events) if events else ""
         if not receipts:
-            return markup.empty(texts.EMPTY_LEDGER)
+            return learned or markup.empty(texts.EMPTY_LEDGER)
         taken = sum(r.seconds["total"] for r in receipts)
         full = visitor.last.full_seconds(self.lab.measured) if visitor.last else None
         total = texts.ledger_total(len(receipts), sum(len(r.commitments) for r in receipts), taken, full)
         verdicts = {r.request: self.lab.verdict(visitor, r.request) for r in receipts}
         note = markup.note(f"{total} {texts.withdrawn(self.lab.model(visitor).withdrawn())}".strip())
-        return note + receipts_markup.ledger(receipts, verdicts)
+        return note + receipts_markup.ledger(receipts, verdicts) + learned
 
 
 def _buttons(working: bool) -> Updates:

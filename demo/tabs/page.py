@@ -28,6 +28,7 @@ from demo.tabs.result import ResultTab
 from demo.tabs.selecting import Selecting
 from demo.view import markup
 
+RELOADING = 15  # tenths of a second that a reloaded page waits for the one before to be gone
 OFFLINE_JS = (STATIC / "offline.js").read_text()
 
 
@@ -83,17 +84,20 @@ class Page:
 
     # --- arriving and leaving -------------------------------------------------------------------------------------
 
-    async def arrive(self, request: gr.Request) -> AsyncIterator[Updates]:
+    async def arrive(self, kept: Any, request: gr.Request) -> AsyncIterator[Updates]:
         """Let a visitor in: the map at once, then the first fit's progress, then everything.
 
-        One whose address asks for another page's data set or preset is on the way there: the page itself goes.
+        `kept` is what the browser has stored of an earlier page; its session goes on here, if that page was closed. A visitor whose
+        address asks for another page's data set or preset is on the way there: the page itself goes.
         """
         if not self._meant_here(request.query_params):
             return
         self.lab.start()
-        visitor = self.lab.enter()
+        resumed = await self._resumed(kept, request.session_hash)
+        visitor = resumed or self.lab.enter()
         visitor.page = request.session_hash
-        self._restore(visitor, request.query_params)
+        if resumed is None or request.query_params.get("select"):
+            self._restore(visitor, request.query_params)
         placed = self.map.points()
         first: Updates = {"visitor": visitor.token, "top": gr.update(token=visitor.token)}
         if visitor.seed:  # a link's; sent in vain, it would overwrite what a quick visitor has typed by now
@@ -139,7 +143,26 @@ class Page:
         root = visitor.model.root if visitor.model is not None else ""
         visitor.shown_root = root if self.lab.under_way is None else ""  # a request changes more than the model, and not all at once
         shown = {"status": self.context.status(visitor), **self.request.show(visitor), **self.map.show(visitor)}
-        return shown | self.context.tabs.changed(visitor)
+        if visitor.story == "result":
+            shown |= self.request.card.show(visitor)
+        return shown | {"kept": self._kept(visitor)} | self.context.tabs.changed(visitor)
+
+    def _kept(self, visitor: Visitor) -> dict[str, Any]:
+        """Return what the browser stores, so that a reload finds the visitor again; and whether there is anything to lose."""
+        return {} if self.lab.shared else {"token": visitor.token, "work": len(visitor.requests) + visitor.taught_so_far}
+
+    async def _resumed(self, kept: Any, page: str | None) -> Visitor | None:
+        """Return the visitor whom the browser remembers; when that session is gone, say what was lost."""
+        if not isinstance(kept, dict) or not kept.get("token") or self.lab.shared:
+            return None
+        for _ in range(RELOADING):
+            visitor = self.lab.resumed(kept["token"], page)
+            if visitor is not None or self.lab.find(kept["token"]) is None:
+                break
+            await asyncio.sleep(0.1)  # until the server knows that the page before was closed
+        if visitor is None and kept.get("work") and self.lab.find(kept["token"]) is None:
+            gr.Info(texts.session_lost(kept["work"]))
+        return visitor
 
     @property
     def _at_work(self) -> bool:

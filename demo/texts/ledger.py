@@ -97,3 +97,11 @@ def file_known(known: int, n: int) -> str:
         return "This page's ledger contains it." if n == 1 else "This page's ledger contains all of them."
     others = "the other comes" if n - known == 1 else "the others come"
     return f"{known:,} of {n:,} {'is' if known == 1 else 'are'} in this page's ledger; {others} from elsewhere."
+
+
+LEARNED_TITLE = "What the model has learned since it was made"
+
+
+def learned(n: int) -> str:
+    """Return what a row of the ledger says about learning."""
+    return f"Learned {count(n, 'picture')}"

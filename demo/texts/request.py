@@ -106,6 +106,7 @@ TEACH_NEXT = "Now press Forget: the model must answer as if it had never seen yo
 NO_PICTURE = "Draw or choose a picture first."
 NO_LABEL = "Choose what to call your picture first."
 TAUGHT_ALREADY = "The model already has exactly this picture under this name. Change the drawing, or choose another name."
+NO_TEACHING = "This model is stored in a workspace and shared by everyone, so it learns no pictures of a visitor's own."
 TAUGHT_IS_GONE = "The picture that you taught is deleted, so this comparison cannot be made for it. Forget a picture of the map to compare."
 DRAWING = {
     "stage": "Drawing area. Draw with the mouse or a finger; or choose a photo, or an example.",

@@ -29,6 +29,16 @@ def repairing(stage: str, done: int, total: int) -> str:
 SERVER_UNREACHABLE = "The server does not respond. Start it again, then reload the page. Unfinished work on this page is lost."
 SERVER_RESTARTED = "The server was restarted. Reload to continue."
 SESSION_OVER = "This session has ended. Reload the page to start again; nothing else is lost."
+
+
+def session_lost(work: object) -> str:
+    """Return what was lost with a session that is over; `work`: requests and lessons in it."""
+    what = (
+        f"Its {count(work, 'request or lesson', 'requests and lessons')}" if isinstance(work, int) and 0 < work < 1000 else "What was in it"
+    )
+    return f"Your earlier session on this page has ended. {what} went with it; the model here is the one from the start."
+
+
 ERROR_TITLE = "That did not work"
 NOT_READY = "The model is not ready yet. Wait until training on this machine is done."
 NOTHING_SELECTED = "Select at least one image first."

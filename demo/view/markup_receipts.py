@@ -9,6 +9,7 @@ from datetime import datetime
 
 from markupsafe import Markup
 
+from core.workspace.ledger import Event
 from core.workspace.receipts import MOST_BYTES, Receipt
 from demo import texts
 from demo.session.verdict import Verdict
@@ -41,6 +42,14 @@ def ledger(receipts: Sequence[Receipt], verdicts: Mapping[int, Verdict]) -> Mark
     content = json.dumps([r.to_json() for r in receipts], indent=1)
     everything = File("lmeraser-receipts.json", "application/json", content, texts.all_receipts(len(receipts)))
     return render("ledger", "ledger", rows=rows, everything=everything)
+
+
+def learned(events: Sequence[Event]) -> Markup:
+    """The ledger's rows about what the model has learned since it was made, the newest first."""
+    rows = [
+        (texts.learned(e.data["count"]), f"{datetime.fromisoformat(e.time):%d %b %Y, %H:%M} UTC", e.data["root"]) for e in reversed(events)
+    ]
+    return render("ledger", "learned", rows=[(*row, swatch(row[2])) for row in rows])
 
 
 def _row(receipt: Receipt, kind: str) -> Row:

@@ -1,7 +1,10 @@
 // A taught picture that was forgotten is left in the browser alone; and a new card comes into view, wherever the page was.
 
 function fill() {
-  element.querySelectorAll("[data-taught]").forEach((image) => { image.src = (window.lmeraserTaught || {})[image.dataset.taught] || ""; });
+  element.querySelectorAll("[data-taught]").forEach((image) => {
+    const known = (window.lmeraserTaught || {})[image.dataset.taught];
+    if (known) image.src = known; else image.remove();
+  });
   const card = element.querySelector(".lm-card.fresh");
   if (!card || card.dataset.seen) return;
   card.dataset.seen = "yes";

@@ -112,8 +112,8 @@ def test_the_next_page_of_a_kept_model_shows_the_request(shared):
     async def journey():
         await lost(site.request.forget(visitor.token))
         site.depart(SimpleNamespace(session_hash="p"))
-        seen = [updates async for updates in site.arrive(page("1, 2", shared.numbering.data))]  # while the request runs
-        late = [updates async for updates in site.arrive(page())]
+        seen = [updates async for updates in site.arrive(None, page("1, 2", shared.numbering.data))]  # while the request runs
+        late = [updates async for updates in site.arrive(None, page())]
         return seen, late
 
     seen, late = run(journey())
@@ -141,7 +141,7 @@ def test_a_request_that_ends_while_the_next_page_is_being_filled_is_shown(shared
         return [updates async for updates in generator]
 
     monkeypatch.setattr(site, "everything", meanwhile)
-    assert "2 images forgotten" in run(finished(site.arrive(page())))[-1]["result"]
+    assert "2 images forgotten" in run(finished(site.arrive(None, page())))[-1]["result"]
 
 
 def test_a_request_that_is_noted_while_the_next_page_is_being_filled_is_shown(shared, monkeypatch):
@@ -170,7 +170,7 @@ def test_a_request_that_is_noted_while_the_next_page_is_being_filled_is_shown(sh
     async def journey():
         await lost(site.request.forget(visitor.token))
         await asyncio.to_thread(changed.wait, 10)
-        return [updates async for updates in site.arrive(page())]
+        return [updates async for updates in site.arrive(None, page())]
 
     monkeypatch.setattr(model, "evaluate", slowly)
     monkeypatch.setattr(site, "everything", meanwhile)

@@ -177,7 +177,7 @@ def test_the_api_forgets_in_the_workspace(opened):
 
 def visit(lab, site, **query):
     """Open a page with an address; return its visitor and everything that it shows."""
-    updates = merged(site.arrive(SimpleNamespace(session_hash="p", query_params=query)))
+    updates = merged(site.arrive(None, SimpleNamespace(session_hash="p", query_params=query)))
     return lab.find(updates["visitor"]), updates
 
 

@@ -296,7 +296,7 @@ def test_results_hold_seed_versions_hardware_and_all_requests(lab, site):
 
 def test_a_selection_made_while_a_visitor_is_let_in_is_shown_again_at_the_end(lab, site):
     async def journey():
-        arriving = site.arrive(page())
+        arriving = site.arrive(None, page())
         token = (await anext(arriving))["visitor"]
         site.request.select(token, [1, 7])
         async for _ in arriving:
@@ -371,6 +371,6 @@ def test_a_tab_opened_as_an_event_ends_is_shown_again(lab, site):
 
 def test_a_tab_opened_before_the_visitor_was_let_in_is_filled_then(lab, site):
     assert site.opened("ledger", None) == {"tab": "ledger"}
-    token = last(site.arrive(page()))[0]["visitor"]
+    token = last(site.arrive(None, page()))[0]["visitor"]
     assert "ledger" in site.arrived(token, "ledger")
     assert lab.find(token).open_tab == "ledger"
