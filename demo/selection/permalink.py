@@ -22,6 +22,7 @@ STEPS = 5
 MOST_SEED = 2**32 - 1
 MOST_CHARS = 1800  # of a selection inside a link: longer addresses are cut by some programs
 HIDEABLE = ("top", "status", "map", "choose", "request", "results")
+CONTENT = {"map", "choose", "request", "results"}  # without all of these nothing is left to see
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def read(query: Mapping[str, str], samples: Samples, numbering: Numbering) -> Li
     attempt(lambda: _whole(query, "step", 1, STEPS), 0)
     attempt(lambda: _known(query, "tab", texts.TABS, texts.TABS_RENAMED), None)
     attempt(lambda: _known(query, "hide", HIDEABLE), None)
+    if set((query.get("hide") or "").split(",")) >= CONTENT:
+        problems.append(texts.LINK_HIDES_ALL)
     return Link(tuple(rows), drawn if rows else 0, seed, tuple(dict.fromkeys(problems)))
 
 

@@ -150,7 +150,8 @@ class CompareTab:
         last = visitor.last.reach if visitor.last else None
         found = model.reach(plan) if planned and model and plan else last
         if not found:
-            return {"reach": markup.empty(texts.EMPTY_REACH), "reach_chart": gr.update(visible=False)}
+            words = texts.NO_CLUSTERS if model and not model.clusters else texts.EMPTY_REACH
+            return {"reach": markup.empty(words), "reach_chart": gr.update(visible=False)}
         chart = gr.update(value=charts.growth(dict(found.grown)), visible=True) if found.images > 1 else gr.update(visible=False)
         return {"reach": markup_methods.reaches(found, texts.reach_of(found.images, planned)), "reach_chart": chart}
 

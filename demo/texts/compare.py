@@ -119,7 +119,7 @@ def reach_of(images: int, selected: bool) -> str:
 
 def reach_figures(reach) -> list[tuple[str, str]]:
     """Return the figures of one clustering."""
-    part = f" ({100 * reach.retrain / reach.remain:.0f} %)" if reach.remain else ""
+    part = f" ({100 * reach.retrain / reach.remain:.0f}\u00a0%)" if reach.remain else ""
     return [
         (f"of {reach.clusters:,} clusters touched", f"{len(reach.touched):,}"),
         (f"samples to retrain{part}", f"{reach.retrain:,}"),

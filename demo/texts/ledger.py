@@ -40,7 +40,7 @@ def receipt_label(request: int) -> str:
 
 def all_receipts(n: int) -> str:
     """Return the words of the link to all receipts."""
-    return f"All {n:,} receipts as one file" if n > 1 else "The receipts as one file"
+    return f"All {n:,} receipts as one file" if n > 1 else "The receipt as a file"
 
 
 def withdrawn(n: int) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from demo.texts.formats import count
 
 RUN_AUDIT = "Run the membership test"
@@ -37,15 +39,11 @@ AUDIT_MARGIN = (
     "The attack score is the area under the ROC curve (AUC), with its 95 % interval. A model is called indistinguishable only if the whole "
     "interval of the difference in score lies within {:g} of the controls: {} models that never saw the pictures, trained with other seeds."
 )
-AUDIT_CANARIES = (
-    "Canaries are {} unseen pictures that a copy learns with wrong labels and then forgets: models remember such pictures best."
-)
 AUDIT_NOTICED = "Broken on purpose ({}): noticed by {}."
 AUDIT_MISSED = "Broken on purpose ({}): not noticed by any attack on this request; the roots differ."
 AUDIT_CAVEAT = (
     "Passing an attack is not a proof: weak attacks also miss bad methods. Equal roots are the proof; the test shows what they mean."
 )
-AUDIT_WEAK = "The {} attack could not even detect the model that still knew the pictures, so its other verdicts mean little here."
 PICK_ATTACK, PICK_MODEL = "Attack", "Model"
 THRESHOLD_INFO = "Move the line. The attacker calls everything to its right “learned”."
 THRESHOLD_LABEL = "Threshold of the attack"
@@ -67,10 +65,11 @@ def audit_summary(record: dict) -> str:
 
 
 def audit_scores(record: dict) -> str:
-    """Return each attack's score on the model after the request, and what a score means."""
-    known = [r for r in record["results"] if r["model"] == "after" and r["auc"] is not None]
-    scores = ", ".join(f"{r['attack']} {r['auc']:.2f}" for r in known)
-    return f"Attack scores on your model: {scores} (0.5 = guessing, 1 = always right)." if known else ""
+    """Return each attack's score on the model after the request and on the control, and what a score means."""
+    scores = {(r["attack"], r["model"]): r["auc"] for r in record["results"] if r["auc"] is not None}
+    attacks = [attack for attack, model in scores if model == "after" and (attack, "control") in scores]
+    said = ", ".join(f"{attack} {scores[attack, 'after']:.2f} ({scores[attack, 'control']:.2f})" for attack in attacks)
+    return f"Attack scores on your model, and in brackets on one that never saw the pictures: {said}. 0.5 = guessing." if said else ""
 
 
 def audit_shown(record: dict) -> list[dict]:
@@ -92,10 +91,25 @@ def audit_cells(r: dict) -> list:
 
 def audit_notes(record: dict) -> list[str]:
     """Return the limits of the test, and what it would notice."""
-    weak = [AUDIT_WEAK.format(attack) for attack, works in record["sensitive"].items() if not works]
+    weak = [attack for attack, works in record["sensitive"].items() if not works]
     canaries = {r["members"] for r in record["results"] if r["attack"] == "mislabeled canaries"}
-    facts = [AUDIT_MARGIN.format(record["margin"]["auc"], record["controls"]), *map(AUDIT_CANARIES.format, canaries)]
-    return [AUDIT_CAVEAT, *facts, *(audit_power(*planted) for planted in record["planted"].items()), *weak]
+    facts = [AUDIT_MARGIN.format(record["margin"]["auc"], record["controls"]), *map(audit_canaries, canaries)]
+    return [AUDIT_CAVEAT, *facts, *(audit_power(*planted) for planted in record["planted"].items()), *([audit_weak(weak)] if weak else [])]
+
+
+def audit_canaries(n: int) -> str:
+    """Return what canaries are."""
+    what = f"Canaries are {n:,} unseen pictures" if n != 1 else "The canary is an unseen picture"
+    labels = "wrong labels" if n != 1 else "a wrong label"
+    return f"{what} that a copy learns with {labels} and then forgets: models remember such pictures best."
+
+
+def audit_weak(attacks: Sequence[str]) -> str:
+    """Return which attacks say little, because they did not detect even the model that still knew the pictures."""
+    one = len(attacks) == 1
+    names = " and ".join(filter(None, (", ".join(attacks[:-1]), attacks[-1])))
+    subject, verdicts = ("attack", "its other verdicts mean") if one else ("attacks", "their other verdicts mean")
+    return f"The {names} {subject} did not even detect the model that still knew the pictures, so {verdicts} little here."
 
 
 def audit_power(name: str, verdicts: dict[str, str]) -> str:

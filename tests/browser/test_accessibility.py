@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from demo import texts
 from tests.browser.chromium import choose, forget
 
 pytestmark = pytest.mark.browser
@@ -51,6 +52,13 @@ def test_no_serious_violation_in_any_state(visit, scheme):
     for name in TABS:
         page.get_by_role("tab", name=name).click()
         page.locator("[role=tab][aria-selected=true]").get_by_text(name).wait_for()
+        if name == "Clusters":
+            page.get_by_label(texts.CLUSTER_PICK).click()
+            page.locator(".lm-pick-cluster [role=option]").first.click()
+            page.wait_for_selector("#lm-cluster-chosen .lm-cluster")
+        for fold in page.locator(".lm-fold > summary, .lm-fold > .label-wrap").all():
+            if fold.is_visible():
+                fold.click()
         grave[name] = violations(page)
     assert not {state: lines for state, lines in grave.items() if lines}
 

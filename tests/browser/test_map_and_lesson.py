@@ -60,6 +60,22 @@ def test_an_older_link_opens_the_tab_that_took_the_place(visit, old, new):
     page.locator("[role=tab][aria-selected=true]").get_by_text(new).wait_for(timeout=WORK_MS)
 
 
+def test_what_an_address_hides_leaves_no_hole(visit):
+    width = lambda part: page.locator(part).bounding_box()["width"]  # noqa: E731
+    page = visit(address="?hide=request", ready=False)
+    assert width(".lm-hero") == width(".lm-main")
+    page = visit(address="?hide=map,choose", ready=False)
+    assert width(".lm-request") == width(".lm-main") and not page.locator(".lm-hero").is_visible()
+    page = visit(address="?hide=map,choose,request", ready=False)
+    assert not page.locator(".lm-main").is_visible() and page.locator(".lm-after").is_visible()
+
+
+def test_an_address_that_hides_everything_hides_nothing(visit):
+    page = visit(address="?hide=map,choose,request,results", ready=False)
+    page.get_by_text(texts.LINK_HIDES_ALL).wait_for(timeout=WORK_MS)
+    assert page.locator(".stage").is_visible() and page.locator(".lm-after").is_visible()
+
+
 def test_a_link_to_a_step_opens_it_and_a_wrong_link_is_answered_in_words(visit):
     page = visit(address="?step=4&select=3,99999&seed=x", ready=False)  # by the end of a fit the messages are gone
     page.locator("#lesson-4").wait_for(timeout=WORK_MS)

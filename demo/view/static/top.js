@@ -2,7 +2,7 @@
 // The selection's part of a permalink comes from the server.
 const pickers = element.querySelector(".lm-pickers"), here = pickers.dataset;
 const asked = new URLSearchParams(location.search);
-const KEPT = ["hide", "__theme"];
+const KEPT = ["hide", "__theme"], CONTENT = ["map", "choose", "request", "results"]; // an address that hides all of these hides nothing
 
 function addressOf(dataset, preset) {
   const path = JSON.parse(here.paths)[dataset + "\n" + preset];
@@ -41,7 +41,8 @@ async function showStep(step) {
   if (card) card.scrollIntoView({ block: "center" });
 }
 function restore() {
-  for (const part of (asked.get("hide") || "").split(",")) if (/^[a-z]+$/.test(part)) document.body.classList.add("lm-hide-" + part);
+  const hidden = (asked.get("hide") || "").split(",");
+  if (!CONTENT.every((part) => hidden.includes(part))) for (const part of hidden) if (/^[a-z]+$/.test(part)) document.body.classList.add("lm-hide-" + part);
   const step = asked.get("step"), tab = asked.get("tab");
   if (/^[1-5]$/.test(step || "")) showStep(step);
   else if (tab) open(JSON.parse(here.renamed)[tab] || tab, true);

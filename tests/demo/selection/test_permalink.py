@@ -91,6 +91,11 @@ def test_an_older_link_to_a_renamed_tab_is_not_called_wrong(tab):
     assert permalink.read({"tab": tab}, SAMPLES, HERE).problems == ()
 
 
+def test_a_link_that_hides_everything_hides_nothing_and_says_so():
+    assert permalink.read({"hide": "map,choose,request,results"}, SAMPLES, HERE).problems == (texts.LINK_HIDES_ALL,)
+    assert permalink.read({"hide": "top,status,map,choose,request"}, SAMPLES, HERE).problems == ()
+
+
 def test_a_tab_that_never_was_is_named_with_those_that_are():
     (problem,) = permalink.read({"tab": "magic"}, SAMPLES, HERE).problems
     assert "magic" in problem and "learn" in problem and "methods" not in problem

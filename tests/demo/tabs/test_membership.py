@@ -21,8 +21,8 @@ def test_three_models_all_attacks_and_every_score_reach_the_page(lab, site):
     sent = json.loads(html.unescape(re.search(r'data-scores="([^"]*)"', shown["audit"])[1]))
     assert sent == visitor.requests[-1].audit["scores"]
     assert texts.AUDIT_CAVEAT in shown["audit"]
-    assert "likelihood ratio 0.75" in shown["audit"] and "0.5 = guessing" in shown["audit"]
-    assert texts.AUDIT_WEAK.split("{}")[1].strip() in shown["audit"]
+    assert "likelihood ratio 0.75 (0.75)" in shown["audit"] and "0.5 = guessing" in shown["audit"]
+    assert texts.audit_weak(list(visitor.requests[-1].audit["sensitive"])) in shown["audit"]
     assert "still counts the pictures): noticed by likelihood ratio and" in shown["audit"]
     assert "keeps its old state): not noticed" in shown["audit"]
     assert "within 0.02 of the controls" in html.unescape(shown["audit"])

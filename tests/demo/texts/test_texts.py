@@ -147,5 +147,9 @@ def test_numbers_agree():
     )
     assert "1 of 2 is in" in texts.file_known(1, 2) and "the other comes" in texts.file_known(1, 2)
     assert "2 of 5 are in" in texts.file_known(2, 5) and "the others come" in texts.file_known(2, 5)
+    assert texts.audit_canaries(1).startswith("The canary is an unseen picture that a copy learns with a wrong label")
+    assert texts.audit_weak(["a"]).startswith("The a attack did not") and "its other verdicts" in texts.audit_weak(["a"])
+    assert texts.audit_weak(["a", "b", "c"]).startswith("The a, b and c attacks did not")
+    assert texts.all_receipts(1) == "The receipt as a file"
     assert texts.prompt_tokens(1).endswith("1 learned token, a list of numbers.")
     assert texts.prompt_tokens(4).endswith("4 learned tokens, each a list of numbers.")
