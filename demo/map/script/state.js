@@ -44,11 +44,11 @@ const px = (i) => xs[i] * sx * view.k + view.x;
 const py = (i) => ys[i] * sy * view.k + view.y;
 const radius = () => Math.max(1.3, Math.min(4.6, 0.30 * Math.sqrt((width * height) / Math.max(n, 1)))) * Math.min(2.2, Math.pow(view.k, 0.35));
 function fit() {
-  const foot = hint.offsetHeight ? 18 : 0; // the hint lies below the points, where there is one
-  sx = Math.max(10, width - 2 * PAD); sy = Math.max(10, height - 2 * PAD - foot);
+  const foot = 18, top = drawer.offsetHeight ? 34 : 0; // for the hint, and the button where there is one
+  sx = Math.max(10, width - 2 * PAD); sy = Math.max(10, height - 2 * PAD - foot - top);
   if (sx > sy * 1.7) sx = sy * 1.7;
   if (sy > sx * 1.4) sy = sx * 1.4;
-  view = { k: 1, x: (width - sx) / 2, y: (height - foot - sy) / 2 }; moved = false;
+  view = { k: 1, x: (width - sx) / 2, y: (height + top - foot - sy) / 2 }; moved = false;
 }
 function zoomAt(x, y, factor) {
   const k = Math.max(0.7, Math.min(40, view.k * factor)), f = k / view.k;

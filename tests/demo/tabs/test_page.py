@@ -9,7 +9,6 @@ import time
 from types import SimpleNamespace
 
 import gradio as gr
-import numpy as np
 import pytest
 
 from core.errors import InputError, NotFittedError
@@ -19,7 +18,7 @@ from demo.selection.numbers import parse_numbers, ranges
 from demo.session.jobs import Job, Jobs
 from demo.session.lab import Lab
 from demo.tabs.page import Page
-from tests.demo.fake import FakeEngine, FakeModel, fake_samples
+from tests.demo.fake import FakeEngine, fake_samples
 
 
 def last(generator):
@@ -197,38 +196,6 @@ def test_thumbnails_go_only_to_a_known_visitor_and_never_for_what_is_gone(lab, s
     site.request.select(visitor.token, [3])
     last(site.request.forget(visitor.token))
     assert site.map.thumbnail({"token": visitor.token, "row": 3}) is None
-
-
-def test_many_small_pictures_go_out_at_once_but_none_of_what_is_gone(lab, site):
-    visitor = lab.enter()
-    site.request.select(visitor.token, [3])
-    last(site.request.forget(visitor.token))
-    sent = site.map.thumbnail({"token": visitor.token, "rows": [2, 3, 4, 99, True, "5", -1, None]})
-    assert [row for row, _ in sent["pictures"]] == [2, 4]
-    assert all(src.startswith("data:image/png") for _, src in sent["pictures"])
-    for rows in (None, "34", 7, {"2": 3}, list(range(60)) * 4):
-        assert site.map.thumbnail({"token": visitor.token, "rows": rows}) is None
-    assert site.map.thumbnail({"token": "x", "rows": [2]}) is None
-
-
-def test_what_is_memorized_is_computed_when_it_is_wanted_and_once_for_each_model(lab, site, monkeypatch):
-    asked = []
-    levels = lambda model: asked.append(model.root) or np.linspace(0, 1, len(model.samples))  # noqa: E731
-    monkeypatch.setattr(FakeModel, "memorized", levels)
-    visitor, other = lab.enter(), lab.enter()
-    scheme = json.loads(site.map.paint(visitor))["schemes"]["memorized"]
-    assert scheme["codes"] is None and scheme["names"] == list(texts.MEMORIZED) and not asked
-    ask = lambda who, name="memorized": site.map.thumbnail({"token": who.token, "scheme": name})  # noqa: E731
-    codes = np.frombuffer(base64.b64decode(ask(visitor)["codes"]), "<u2")
-    assert codes[0] == 0 and codes[-1] == len(texts.MEMORIZED) - 1 and (np.diff(codes.astype(int)) >= 0).all()
-    assert ask(other) == ask(visitor) and len(asked) == 1
-    site.request.select(visitor.token, [3])
-    last(site.request.forget(visitor.token))
-    assert len(asked) == 1
-    codes = np.frombuffer(base64.b64decode(ask(visitor)["codes"]), "<u2")
-    assert codes[3] == 0xFFFF and len(asked) == 2
-    visitor.job = Job()
-    assert ask(visitor) is None and ask(other, "cluster") is None and ask(other, []) is None
 
 
 def test_nothing_runs_without_a_selection_a_model_or_a_session(tmp_path, lab, site):
