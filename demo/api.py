@@ -164,7 +164,7 @@ def _checked(rows: list[int], lab: Lab, visitor: Visitor) -> list[int]:
     n, known = len(lab.samples), lab.rows(visitor)
     if not isinstance(rows, list):
         raise InputError(texts.BAD_ROWS.format(str(rows)[:40], n - 1))
-    if len(rows) > len(known):
+    if len(rows) > n + len(known.taught):
         raise InputError(texts.TOO_MANY_ROWS.format(len(rows), n))
     wrong = [r for r in rows if isinstance(r, bool) or not isinstance(r, int) or (r not in known and r not in visitor.forgotten)]
     if wrong:

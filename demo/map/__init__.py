@@ -4,6 +4,6 @@ It turns typed values (`Paint`, `Marks`, row numbers) into messages for the brow
 list of rows. Must not import the rest of demo.
 """
 
-from demo.map.component import Marks, Paint, Scatter, Scheme, decode_selection, encode_selection
+from demo.map.component import Marks, Paint, Scatter, Scheme, decode_selection, encode_selection, pack_codes
 
-__all__ = ["Marks", "Paint", "Scatter", "Scheme", "decode_selection", "encode_selection"]
+__all__ = ["Marks", "Paint", "Scatter", "Scheme", "decode_selection", "encode_selection", "pack_codes"]

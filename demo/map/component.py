@@ -78,15 +78,27 @@ def _rows_of_bits(bits: str, n: int) -> list[int]:
 
 @dataclass(frozen=True, eq=False)
 class Scheme:
-    """One way to color the points: `codes` (n,) of integers, an index into `names`; -1 means no group."""
+    """One way to color the points: `codes` (n,) of integers, an index into `names`; -1 means no group.
+
+    Without codes the page asks for them when a person first wants to see the scheme. ordered: the names are levels, from low to high.
+    about: what the scheme shows; abouts: what each name means.
+    """
 
     title: str
     names: tuple[str, ...]
-    codes: np.ndarray
+    codes: np.ndarray | None = None
+    ordered: bool = False
+    about: str = ""
+    abouts: tuple[str, ...] = ()
 
     def message(self) -> dict[str, Any]:
-        codes = np.where(self.codes < 0, NOWHERE, self.codes).astype("<u2")
-        return {"title": self.title, "names": list(self.names), "codes": base64.b64encode(codes.tobytes()).decode()}
+        words = {"title": self.title, "names": list(self.names), "about": self.about, "abouts": list(self.abouts)}
+        return words | {"ordered": self.ordered, "codes": None if self.codes is None else pack_codes(self.codes)}
+
+
+def pack_codes(codes: np.ndarray) -> str:
+    """Return codes (n,) of integers, -1 for no group, as base64 of 16 bits each."""
+    return base64.b64encode(np.where(codes < 0, NOWHERE, codes).astype("<u2").tobytes()).decode()
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,16 +114,20 @@ class Paint:
 
 @dataclass(frozen=True)
 class Marks:
-    """The state of a request: all forgotten rows, those of the last request, the clusters it would touch, whether it is running."""
+    """The state of a request: all forgotten rows, those of the last request, the clusters it touches, whether it runs.
+
+    done: those of the touched clusters that have been retrained so far.
+    """
 
     forgotten: tuple[int, ...] = ()
     recent: tuple[int, ...] = ()
     touched: tuple[int, ...] = ()
     working: bool = False
+    done: tuple[int, ...] = ()
 
     def message(self, n: int) -> str:
         bits = {"forgotten": pack_bits(self.forgotten, n), "recent": pack_bits(self.recent, n)}
-        return json.dumps({**bits, "touched": list(self.touched), "working": self.working})
+        return json.dumps({**bits, "touched": list(self.touched), "working": self.working, "done": list(self.done)})
 
 
 class Scatter(gr.HTML):
@@ -119,8 +135,9 @@ class Scatter(gr.HTML):
 
     n: of all rows, those in the file and spare ones after them for pictures that come later; every array has as many entries.
     points: path of a little-endian float32 file (rows, 2) in 0..1 under Gradio's static paths. own: the spare rows in use, as JSON
-    [[row, x, y], ...]; the others are not on the map. thumbnail: called with
-    {"token", "row"}; returns {"src", "title", "lines"} for the card shown on hover. texts: the words shown on the component.
+    [[row, x, y], ...]; the others are not on the map. texts: the words shown on the component. thumbnail: answers the browser,
+    which sends {"token", ...} with "row" for the card of a picture {"src", "title", "lines"}; "rows" for {"pictures": [[row, src], ...]};
+    or "scheme" for {"codes"} of a scheme that came without any, as `pack_codes` returns them. None: nothing to show.
     """
 
     def __init__(

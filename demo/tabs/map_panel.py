@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gradio as gr
 import numpy as np
 
 from demo import texts
-from demo.map import Marks, Paint, Scatter, Scheme
+from demo.map import Marks, Paint, Scatter, Scheme, pack_codes
 from demo.session.carrying_out import update_correct
+from demo.session.engine import MOST_COLORED
 from demo.session.jobs import Finished, QueueFullError
 from demo.session.visitor import Visitor
 from demo.tabs.common import Context, Parts, Updates
 from demo.view.pictures import data_uri
+
+MOST_PICTURES = 200  # sent at once
+SIDE = 48  # px of a picture in place of a point, at most about
+LEVELS = (0.01, 0.1, 0.5, 0.9)  # of memorization: where the next of `texts.MEMORIZED` begins
 
 
 class MapPanel:
@@ -24,6 +31,8 @@ class MapPanel:
 
     def __init__(self, context: Context):
         self.context, self.lab = context, context.lab
+        self._measuring = threading.Lock()
+        self._memorized: WeakKeyDictionary[Visitor, tuple[str, str]] = WeakKeyDictionary()  # root of the model, and its codes
 
     def components(self, thumbnail: Any) -> Parts:
         """Create the map; `thumbnail` is the function behind the hover card."""
@@ -40,9 +49,9 @@ class MapPanel:
 
     def show(self, visitor: Visitor) -> Updates:
         """Return the whole map with the selection."""
-        marks, paint = self.marks(visitor), self.paint(visitor)
-        places = {"points": self.points(), "own": self.own(visitor)}
-        return {"map": gr.update(value=list(visitor.selection), token=visitor.token, paint=paint, marks=marks, **places)}
+        looks: dict[str, Any] = {"paint": self.paint(visitor), "marks": self.marks(visitor)}
+        places: dict[str, Any] = {"points": self.points(), "own": self.own(visitor)}
+        return {"map": gr.update(value=list(visitor.selection), token=visitor.token, **looks, **places)}
 
     def size(self) -> int:
         """Return how many rows the map has."""
@@ -56,10 +65,10 @@ class MapPanel:
         """Return the file of the places; empty until they are known."""
         return str(self.lab.points or "")
 
-    def marks(self, visitor: Visitor, working: bool = False) -> str:
-        """Return what is marked: forgotten images, those of the last request, touched clusters."""
+    def marks(self, visitor: Visitor, working: bool = False, done: tuple[int, ...] = ()) -> str:
+        """Return what is marked: forgotten images, those of the last request, touched clusters, those `done` so far."""
         touched = visitor.plan.touched if visitor.plan else ()
-        return Marks(visitor.forgotten, visitor.fresh, touched, working).message(self.size())
+        return Marks(visitor.forgotten, visitor.fresh, touched, working, done).message(self.size())
 
     def paint(self, visitor: Visitor) -> str:
         """Return the ways to color the map."""
@@ -68,11 +77,16 @@ class MapPanel:
         labels[list(visitor.forgotten)] = -1
         schemes = {"class": Scheme(texts.SCHEMES["class"], samples.classes, labels)}
         if model is not None:
+            if self._memorized.get(visitor, ("", ""))[0] != model.root:
+                self._memorized.pop(visitor, None)  # it knows of images that are forgotten by now
             names = tuple(texts.CLUSTER.format(c) for c in range(model.clusters))
             schemes["cluster"] = Scheme(texts.SCHEMES["cluster"], names, self.lab.row_clusters(visitor))
             known, correct = rows.of(model.samples.ids), visitor.correct
             if correct is not None and len(correct) == len(known):  # not while a request is changing a shared model
                 schemes["correct"] = Scheme(texts.SCHEMES["correct"], texts.CORRECT, rows.scattered(np.where(correct, 0, 1), known))
+            if len(known) <= MOST_COLORED:
+                names, abouts, title = tuple(texts.MEMORIZED), tuple(texts.MEMORIZED.values()), texts.SCHEMES["memorized"]
+                schemes["memorized"] = Scheme(title, names, ordered=True, about=texts.MEMORIZED_ABOUT, abouts=abouts)
         if samples.subjects:
             own = [texts.YOURS] * (len(rows) - len(samples))
             subjects, codes = np.unique([*samples.subjects, *own], return_inverse=True)
@@ -83,17 +97,57 @@ class MapPanel:
         """Return an image's class in words."""
         return texts.picture(self.lab.samples.classes[self.lab.rows(visitor).label(row)], row in visitor.taught)
 
+    def image(self, visitor: Visitor, row: Any) -> np.ndarray | None:
+        """Return the image (h, w, 3) of a row; None for one that is not on the visitor's map."""
+        rows = self.lab.rows(visitor)
+        if isinstance(row, bool) or not isinstance(row, int) or row not in rows or row in visitor.forgotten:
+            return None
+        return rows.images([row])[0]
+
     def thumbnail(self, sent: Any) -> dict | None:
-        """Return the hover card of one picture, to the visitor whose token is given; None for anything else."""
+        """Return what the map asks for, as `Scatter` says, to the visitor whose token is given; None for anything else."""
         sent = sent if isinstance(sent, dict) else {}
-        visitor, row = self.lab.find(sent.get("token")), sent.get("row")
-        if visitor is None or not isinstance(row, int) or row not in self.lab.rows(visitor) or row in visitor.forgotten:
+        visitor = self.lab.find(sent.get("token"))
+        if visitor is None:
+            return None
+        if "scheme" in sent:
+            return self._codes(visitor) if sent["scheme"] == "memorized" else None
+        if "rows" in sent:
+            return self._pictures(visitor, sent["rows"])
+        return self._card(visitor, sent.get("row"))
+
+    def _card(self, visitor: Visitor, row: Any) -> dict | None:
+        image = self.image(visitor, row)
+        if image is None:
             return None
         lines = [texts.CLUSTER.format(self.lab.row_clusters(visitor)[row])] if visitor.model else []
         if self.lab.samples.subjects and row < len(self.lab.samples):
             lines.append(f"{texts.SCHEMES['subject']} {self.lab.samples.subjects[row]}")
         title, lines = texts.card(row, self.title(visitor, row), lines)
-        return {"src": data_uri(self.lab.rows(visitor).images([row])[0]), "title": title, "lines": lines}
+        return {"src": data_uri(image), "title": title, "lines": lines}
+
+    def _pictures(self, visitor: Visitor, rows: Any) -> dict | None:
+        """Return small pictures of rows, without those that are not on the visitor's map."""
+        if not isinstance(rows, list) or len(rows) > MOST_PICTURES:
+            return None
+        images = [(row, self.image(visitor, row)) for row in rows]
+        return {"pictures": [[row, data_uri(_small(image))] for row, image in images if image is not None]}
+
+    def _codes(self, visitor: Visitor) -> dict | None:
+        """Return the level of memorization of each row, computed once for each model while it is shown."""
+        model, base = visitor.model, self.lab.base
+        if model is None or visitor.job or self.lab.under_way is not None or len(model.samples) > MOST_COLORED:
+            return None
+        owner = base if base is not None and base.model is not None and base.model.root == model.root else visitor
+        with self._measuring:  # one at a time: it takes all cores
+            root, codes = self._memorized.get(owner, ("", None))
+            if root != model.root or codes is None:
+                rows, ids, drop, root = self.lab.rows(visitor), model.samples.ids, model.memorized(), model.root
+                if drop is None:
+                    return None
+                codes = pack_codes(rows.scattered(np.digitize(drop, LEVELS), rows.of(ids)))
+                self._memorized[owner] = root, codes
+        return {"codes": codes}
 
     async def recolor(self, token: str | None) -> AsyncIterator[Updates]:
         """Bring the map's right-or-wrong colors up to date, after the result is already on the page.
@@ -115,3 +169,9 @@ class MapPanel:
         update_correct(self.lab, visitor)
         if visitor.model is not None:
             visitor.model.prepare()
+
+
+def _small(image: np.ndarray) -> np.ndarray:
+    """Return every so manieth pixel of an image (h, w, 3), so that a map full of pictures travels quickly."""
+    step = max(1, min(image.shape[:2]) // SIDE)
+    return image[::step, ::step]

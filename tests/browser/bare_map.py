@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from demo import texts  # noqa: E402
-from demo.map import Marks, Paint, Scatter, Scheme  # noqa: E402
+from demo.map import Marks, Paint, Scatter, Scheme, pack_codes  # noqa: E402
 
 FILED, N, CLUSTERS = 300, 303, 30
 CLUSTER_OF = np.arange(N) % CLUSTERS
@@ -38,16 +38,24 @@ def paint(forgotten: tuple[int, ...] = ()) -> str:
     schemes = {
         "class": Scheme("Class", ("even", "odd"), labels),
         "cluster": Scheme("Cluster", tuple(f"Cluster {c}" for c in range(CLUSTERS)), CLUSTER_OF),
+        "late": Scheme("Late", ("low", "middle", "high"), ordered=True),
     }
     return Paint(schemes, "class").message()
 
 
 def thumbnail(sent: dict) -> dict | None:
-    """Answer as the page does, with a gray picture."""
+    """Answer as the page does, with gray pictures."""
+    if "scheme" in sent:
+        return {"codes": pack_codes(np.arange(N) % 3)}
+    if "rows" in sent:
+        return {"pictures": [[row, gray(row)] for row in sent["rows"]]}
+    return {"src": gray(sent["row"]), "title": f"Class {sent['row'] % 2}", "lines": [f"No. {sent['row']}"]}
+
+
+def gray(row: int) -> str:
     picture = io.BytesIO()
-    Image.fromarray(np.full((8, 8), 120, np.uint8)).save(picture, "PNG")
-    src = "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode()
-    return {"src": src, "title": f"Class {sent['row'] % 2}", "lines": [f"No. {sent['row']}"]}
+    Image.fromarray(np.full((8, 8), row % 256, np.uint8)).save(picture, "PNG")
+    return "data:image/png;base64," + base64.b64encode(picture.getvalue()).decode()
 
 
 def main(port: int, folder: Path) -> None:
@@ -60,6 +68,7 @@ def main(port: int, folder: Path) -> None:
         "own-none": {"own": ""},
         "select": {"value": list(SELECTED), "marks": Marks(touched=SELECTED).message(N)},
         "work": {"value": list(SELECTED), "marks": Marks(touched=SELECTED, working=True).message(N)},
+        "half done": {"marks": Marks(touched=SELECTED, working=True, done=SELECTED[:1]).message(N)},
         "forgotten": {"value": [], "marks": Marks(SELECTED, SELECTED).message(N), "paint": paint(SELECTED)},
     }
     with gr.Blocks() as demo:

@@ -1,4 +1,4 @@
-"""Journeys around the map and the lesson: permalinks, selection files, small actions, touch, other pages, the worksheet."""
+"""Journeys around links and the lesson: permalinks, selection files, small actions, other pages, the worksheet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from tests.browser.chromium import FIT_MS, WORK_MS, choose, fill, fixed_words, f
 
 pytestmark = pytest.mark.browser
 
-PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 CLIPBOARD = ["clipboard-read", "clipboard-write"]
 
 
@@ -174,54 +173,3 @@ def test_the_worksheet_is_one_page_without_answers(visit):
     assert ticked == other
     pdf = page.pdf(prefer_css_page_size=True)
     assert len(re.findall(rb"/Type\s*/Page\b(?!s)", pdf)) == 1
-
-
-def test_a_finger_draws_around_points_at_phone_width(visit):
-    page = visit(**PHONE)
-    page.locator(".stage").scroll_into_view_if_needed()
-    box = page.locator(".stage").bounding_box()
-    corners = [(0.15, 0.15), (0.85, 0.15), (0.85, 0.85), (0.15, 0.85), (0.15, 0.15)]
-    touches = page.context.new_cdp_session(page)
-    for i, (x, y) in enumerate(corners):
-        point = {"x": box["x"] + box["width"] * x, "y": box["y"] + box["height"] * y}
-        touches.send("Input.dispatchTouchEvent", {"type": "touchStart" if i == 0 else "touchMove", "touchPoints": [point]})
-    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    page.wait_for_selector(".lm-facts", timeout=WORK_MS)
-    assert selected(page) > 10
-
-
-def test_two_fingers_zoom_at_phone_width_and_select_nothing(visit):
-    page = visit(**PHONE)
-    page.locator(".stage").scroll_into_view_if_needed()
-    box = page.locator(".stage").bounding_box()
-    middle = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2}
-    apart = lambda d: [{"x": middle["x"] - d, "y": middle["y"], "id": 0}, {"x": middle["x"] + d, "y": middle["y"], "id": 1}]  # noqa: E731
-    distance = "() => { const map = document.querySelector('.map').lmeraser, a = map.position(0), b = map.position(1); return Math.hypot(a[0] - b[0], a[1] - b[1]); }"  # noqa: E501
-    before = page.evaluate(distance)
-    touches = page.context.new_cdp_session(page)
-    touches.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": apart(30)})
-    for d in (40, 50, 60, 75, 90):
-        touches.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": apart(d)})
-    touches.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    page.wait_for_function(f"before => Math.abs(({distance})() / before - 3) < 0.15", arg=before, timeout=WORK_MS)
-    assert selected(page) == 0
-
-
-def test_the_legend_hides_everything_but_one_group(visit):
-    page = visit()
-    page.get_by_role("radio", name="Cluster").click()
-    legend = page.locator(".legend")
-    buttons = legend.locator("button:not(.all)").count()
-    assert buttons > 40
-    legend.get_by_role("button", name="All", exact=True).click()
-    assert legend.locator("button[aria-pressed=false]").count() == buttons + 1
-    legend.get_by_role("button", name="Cluster 12", exact=True).click()
-    page.get_by_role("button", name="Box: drag a rectangle").click()
-    box = page.locator(".stage").bounding_box()
-    page.mouse.move(box["x"] + 3, box["y"] + 3)
-    page.mouse.down()
-    page.mouse.move(box["x"] + box["width"] - 3, box["y"] + box["height"] - 3, steps=4)
-    page.mouse.up()
-    page.wait_for_selector(".lm-facts", timeout=WORK_MS)
-    assert f"of {buttons} clusters" in page.locator(".lm-facts").inner_text()
-    assert 0 < selected(page) < 200

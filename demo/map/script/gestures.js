@@ -3,15 +3,19 @@ const pointers = new Map();
 let grip = null;
 const at = (event) => { const box = stage.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
 function spread() { const [a, b] = [...pointers.values()]; return { x: (a[0] + b[0]) / 2, y: (a[1] + b[1]) / 2, d: Math.hypot(a[0] - b[0], a[1] - b[1]) || 1 }; }
+// One finger scrolls the page (the browser does that), taps select; two fingers move and zoom. Drawing or the hand takes one finger, too.
+const ours = (event) => event.pointerType !== "touch" || tool === "pan" || stage.hasAttribute("data-drawing");
+let tap = null;
 stage.addEventListener("pointerdown", (event) => {
-  if (event.button > 1 || !n) return;
+  if (event.button > 1 || !n || event.target.closest("button")) return;
   stage.setPointerCapture(event.pointerId); pointers.set(event.pointerId, at(event)); hover(-1);
+  tap = pointers.size === 1 && !ours(event) ? at(event) : null;
   if (pointers.size === 2) { path = null; grip = spread(); }
   else if (tool === "pan" || event.button === 1 || working) {
-    grip = { pan: at(event), view: { ...view } };
-    if (working && tool !== "pan" && event.button === 0) advise(true);
+    grip = { pan: ours(event) && at(event), view: { ...view } };
+    if (working && tool !== "pan" && event.button === 0) advise("busy");
   }
-  else path = [at(event)];
+  else if (!tap) path = [at(event)];
 });
 stage.addEventListener("pointermove", (event) => {
   if (!pointers.has(event.pointerId)) { if (event.pointerType === "mouse") point(...at(event)); return; }
@@ -24,27 +28,38 @@ stage.addEventListener("pointermove", (event) => {
     view.x = grip.view.x + x - grip.pan[0]; view.y = grip.view.y + y - grip.pan[1]; moved = true; invalidate(false);
   } else if (path) {
     const [x, y] = at(event), last = path[path.length - 1];
-    if (Math.hypot(x - last[0], y - last[1]) > 3) { path.push([x, y]); overlay(performance.now()); }
-  }
+    if (Math.hypot(x - last[0], y - last[1]) > 3) { path.push([x, y]); overlay(); }
+  } else if (tap && Math.hypot(at(event)[0] - tap[0], at(event)[1] - tap[1]) > 12) { tap = null; if (!working) advise("finger", 5); }
 });
 function lift(event) {
+  const [x, y] = at(event), up = event.type === "pointerup";
   pointers.delete(event.pointerId);
-  if (path && event.type === "pointerup") {
-    const [x, y] = at(event), drag = path.length > 2;
-    if (drag) combine(caught(), event);
-    else {
-      const i = nearest(x, y, event.pointerType === "touch" ? 20 : 12), hit = new Uint8Array(n);
-      if (i >= 0) { hit[i] = 1; if (event.pointerType === "touch") point(x, y); }
-      if (i >= 0 || total()) combine(hit, i >= 0 && picked[i] && event.shiftKey ? { altKey: true } : event);
-    }
-  }
-  path = null;
+  if (path && up && path.length > 2) lasso(event);
+  else if (path && up) pick(x, y, 12, event);
+  else if (tap && up && !working) pick(x, y, 20, event);
+  path = tap = null;
   if (!pointers.size) grip = null;
-  overlay(performance.now());
+  overlay();
+}
+function lasso(event) {
+  const hit = caught();
+  if (hit.includes(1)) combine(hit, event); else advise("empty", 5);
+}
+// Selects the point that was clicked or tapped; a click beside all points clears, a tap there does nothing.
+function pick(x, y, reach, event) {
+  const i = nearest(x, y, album ? Math.max(reach, album.side * 0.6) : reach), hit = new Uint8Array(n), touch = event.pointerType === "touch";
+  if (i >= 0) { hit[i] = 1; if (touch) hover(i); }
+  if (i >= 0 || (total() && !touch)) combine(hit, i >= 0 && picked[i] && event.shiftKey ? { altKey: true } : event);
 }
 stage.addEventListener("pointerup", lift);
 stage.addEventListener("pointercancel", lift);
-stage.addEventListener("pointerleave", () => hover(-1));
+stage.addEventListener("pointerleave", (event) => { if (event.pointerType !== "touch") hover(-1); });
+stage.addEventListener("touchmove", (event) => { if (event.touches.length > 1 && event.cancelable) event.preventDefault(); }, { passive: false }); // the page would scroll
+drawer.addEventListener("click", () => {
+  drawer.textContent = root.dataset[stage.toggleAttribute("data-drawing") ? "stop" : "draw"];
+  if (tool === "pan") root.querySelector("[data-tool=lasso]").click();
+  if (!working) advise("");
+});
 stage.addEventListener("wheel", (event) => { event.preventDefault(); zoomAt(...at(event), Math.exp(-event.deltaY * 0.0016)); }, { passive: false });
 stage.addEventListener("dblclick", () => { fit(); invalidate(); });
 stage.addEventListener("keydown", (event) => {

@@ -2,30 +2,33 @@
 function readPaint() {
   if (!props.paint) return;
   const sent = JSON.parse(props.paint), known = Object.keys(schemes).join();
-  schemes = Object.fromEntries(Object.entries(sent.schemes).map(([key, s]) => [key, { ...s, codes: new Uint16Array(bytes(s.codes).buffer) }]));
+  schemes = Object.fromEntries(Object.entries(sent.schemes).map(([key, s]) => [key, { ...s, late: !s.codes, codes: s.codes ? codesOf(s.codes) : (schemes[key] || {}).codes }]));
   if (!schemes[active] || known !== Object.keys(schemes).join()) { active = sent.active; hidden = new Set(); }
-  cards.clear(); showColors(); showLegend(); relock(); invalidate();
+  cards.clear(); refused.clear(); showColors(); showLegend(); relock(); invalidate();
+  if (schemes[active].late) fetchCodes(active).then(() => { showLegend(); invalidate(); });
 }
-// A picture of one's own that is gone leaves no place behind; a row that another one takes is a new picture.
+// A picture of one's own that is gone leaves its place behind only until the next selection; a row that another one takes is a new picture.
 function readOwn() {
   const places = new Map((props.own ? JSON.parse(props.own) : []).map(([row, x, y]) => [row, [x, y]]));
   for (let i = filed; i < n; i++) {
     const [x, y] = places.get(i) || [0, 0];
     if (here[i] && places.has(i) && Math.fround(x) === xs[i] && Math.fround(y) === ys[i]) continue;
-    here[i] = places.has(i); xs[i] = x; ys[i] = y; picked[i] &= here[i]; cards.delete(i);
+    if (here[i] && !places.has(i)) ghosts.set(i, [xs[i], ys[i]]); else ghosts.delete(i);
+    here[i] = places.has(i); xs[i] = x; ys[i] = y; picked[i] &= here[i]; dropPicture(i);
   }
   tellAbsent(); buildGrid(); tally(); showLegend(); invalidate();
 }
-function tellAbsent() { for (let i = 0; i < n; i++) absent[i] = forgotten[i] || !here[i]; }
+function tellAbsent() {
+  for (let i = 0; i < n; i++) { absent[i] = forgotten[i] || !here[i]; if (absent[i]) dropPicture(i); }
+}
 function readMarks() {
   if (!props.marks) return;
   const sent = JSON.parse(props.marks), left = sent.forgotten !== lastForgotten;
   if (left) { lastForgotten = sent.forgotten; forgotten = bitsOf(lastForgotten, n); tellAbsent(); }
-  touched = new Set(sent.touched); working = sent.working;
-  if (sent.recent !== latest) { latest = sent.recent; recent = rowsOf(bitsOf(latest, n)); recentSince = performance.now(); }
+  touched = new Set(sent.touched); done = new Set(sent.done); working = sent.working;
+  if (sent.recent !== latest) { latest = sent.recent; recent = rowsOf(bitsOf(latest, n)); crossed = recent.length > 0; }
   root.toggleAttribute("data-working", working);
-  if (!working) advise(false);
-  relock(); beat();
+  advise(working ? advice : ""); countLegend(); relock(); beat();
   if (left) { showLegend(); invalidate(); } else redraw(HALOS, FRONT);
 }
 function relock() {

@@ -31,6 +31,7 @@ function caught() {
   const xsP = path.map((p) => p[0]), ysP = path.map((p) => p[1]), hit = new Uint8Array(n);
   let [l, r, t, b] = [Math.min(...xsP), Math.max(...xsP), Math.min(...ysP), Math.max(...ysP)];
   if (tool === "box") { const a = path[0], z = path[path.length - 1]; [l, r, t, b] = [Math.min(a[0], z[0]), Math.max(a[0], z[0]), Math.min(a[1], z[1]), Math.max(a[1], z[1])]; }
+  [l, r, t, b] = [Math.max(l, 0), Math.min(r, width), Math.max(t, 0), Math.min(b, height)]; // what is out of sight is not meant
   for (let i = 0; i < n; i++) {
     const x = px(i), y = py(i);
     if (x >= l && x <= r && y >= t && y <= b && free(i) && (tool === "box" || inside(path, x, y))) hit[i] = 1;
@@ -50,14 +51,23 @@ function tally() {
   counter.textContent = count ? root.dataset.many.replace("#", count.toLocaleString("en")) : root.dataset.none;
   counter.classList.toggle("on", count > 0);
   root.dataset.count = count;
-  advise(working && hint.classList.contains("busy"));
+  if (count) uncross();
+  countLegend(); advise(working ? advice : "");
   return count;
 }
-// Below the points: how to select while nothing is selected; and why selecting is disabled while a request runs.
-function advise(busy) {
-  hint.textContent = busy ? root.dataset.busy : root.dataset.hint;
-  hint.classList.toggle("busy", busy);
-  hint.style.opacity = busy || root.dataset.count === "0" ? 1 : 0;
+// Below the points: how to select while nothing is selected, what the marks mean when something is, and why a gesture did nothing.
+let advice = "", fading = 0;
+function advise(about, seconds = 0) {
+  const chosen = root.dataset.count !== "0", words = about || (finger.matches ? (stage.hasAttribute("data-drawing") ? "drawing" : "touch") : "hint");
+  clearTimeout(fading);
+  if (seconds) fading = setTimeout(() => advise(""), 1000 * seconds);
+  advice = about;
+  hint.textContent = root.dataset[words];
+  hint.classList.toggle("busy", Boolean(about));
+  hint.classList.toggle("on", Boolean(about) || !chosen);
+  key.classList.toggle("on", chosen && !about);
+  key.querySelector("b").textContent = root.dataset[working ? "retraining" : "retrain"];
+  key.toggleAttribute("data-touched", touched.size > 0); key.toggleAttribute("data-done", done.size > 0);
 }
 function emit() {
   const count = tally();

@@ -7,7 +7,7 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from demo.map import Marks, Paint, Scatter, Scheme, decode_selection, encode_selection
+from demo.map import Marks, Paint, Scatter, Scheme, decode_selection, encode_selection, pack_codes
 from demo.map.component import HERE, SCRIPT
 
 
@@ -70,7 +70,8 @@ def test_marks_name_rows_as_bits_and_clusters_as_numbers():
     message = json.loads(Marks(forgotten=(0, 9), touched=(4,), working=True).message(10))
     assert base64.b64decode(message["forgotten"]) == bytes([1, 2])
     assert message["touched"] == [4]
-    assert message["working"]
+    assert message["working"] and message["done"] == []
+    assert json.loads(Marks(touched=(1, 4), done=(4,)).message(10))["done"] == [4]
 
 
 def test_the_template_never_mentions_the_value_so_that_updates_do_not_redraw_it():
@@ -91,3 +92,11 @@ def test_every_part_of_the_script_is_loaded_once():
     assert sorted(p.stem for p in parts) == sorted(SCRIPT)
     script = Scatter(n=1, render=False).js_on_load
     assert all(script.count(p.read_text()) == 1 for p in parts)
+
+
+def test_colors_may_come_later_and_levels_say_what_they_mean():
+    scheme = Scheme("Memorized", ("no", "yes"), ordered=True, about="How much", abouts=("under 0.5", "over 0.5"))
+    message = json.loads(Paint({"class": Scheme("Class", ("a",), np.array([0])), "memorized": scheme}, "class").message())["schemes"]
+    assert message["memorized"] == {**message["memorized"], "codes": None, "ordered": True, "about": "How much"}
+    assert np.frombuffer(base64.b64decode(pack_codes(np.array([0, -1, 1]))), "<u2").tolist() == [0, 0xFFFF, 1]
+    assert message["class"]["codes"] == pack_codes(np.array([0]))

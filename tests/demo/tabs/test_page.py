@@ -225,7 +225,7 @@ def test_arriving_before_the_fit_shows_the_map_and_then_everything(tmp_path):
     samples = fake_samples()
     lab = Lab(FakeEngine(samples, pause=0.1), samples, tmp_path)
     lab.start()
-    seen = last(Page(lab, Jobs()).arrive(page("3, 7-8")))
+    seen = last(Page(lab, Jobs()).arrive(None, page("3, 7-8")))
     assert "cluster" not in json.loads(seen[0]["map"]["paint"])["schemes"]
     assert "lm-fitting" in seen[0]["status"]
     assert "cluster" in json.loads(seen[-1]["map"]["paint"])["schemes"]
@@ -244,7 +244,7 @@ def test_a_map_that_must_be_computed_comes_after_the_page(tmp_path):
     lab = Lab(Slow(samples), samples, tmp_path)
     assert lab.points is None
     lab.start()
-    seen = last(Page(lab, Jobs()).arrive(page()))
+    seen = last(Page(lab, Jobs()).arrive(None, page()))
     assert seen[0]["map"]["points"] == ""
     assert seen[-1]["map"]["points"] == str(lab.points)
 

@@ -225,7 +225,7 @@ def test_every_pair_has_its_page_and_the_public_api_is_published_once(two):
 
 def visit(lab, query, offers=None):
     request = SimpleNamespace(session_hash="page", query_params=query)
-    return Page(lab, Jobs(), offers).arrive(request)
+    return Page(lab, Jobs(), offers).arrive(None, request)
 
 
 def test_a_lab_starts_when_its_page_is_visited_and_not_for_those_on_their_way_to_another(two):
