@@ -343,10 +343,19 @@ class LMEraser(FittedModel):
         """Return the global head of the new samples, moved there from the old model's head."""
         if self._config.has_prompts and not self._config.serve.global_weight:
             return None
-        features = lambda some: self._derived.features(some.digests)  # noqa: E731
+        began, moved = time.perf_counter(), 0
+
+        def features(some: Samples) -> np.ndarray:
+            nonlocal moved
+            moved += len(some)
+            return self._derived.features(some.digests)
+
         if old is None or old.head is None or len(old.head.counts) != len(samples.classes):
-            return GlobalHead.empty(len(samples.classes), self._backbone.feature_dim).changed(features(samples), samples.labels, 1)
-        return old.head.moved(old.samples, samples, features)
+            head = GlobalHead.empty(len(samples.classes), self._backbone.feature_dim).changed(features(samples), samples.labels, 1)
+        else:
+            head = old.head.moved(old.samples, samples, features)
+        self._pace.note_head(moved, time.perf_counter() - began)
+        return head
 
     def _drop(self, old: Model | None, keys: tuple[str, ...]) -> None:
         """Delete the states of these keys, and everything derived from samples that only the old model held."""

@@ -18,6 +18,7 @@ TAILS = (0.05, 0.95)  # of the measured clusters: nine of ten lie between them
 SLACK, ALONE = 1.25, 1.5  # `bench forget` counts how often the range holds
 MOST = 200  # measured clusters that a line is drawn through
 RECENT = 8  # clusters whose seconds say how fast this machine is now
+SIZEABLE = 256  # samples whose sums take longer than their overhead
 
 
 @dataclass(frozen=True)
@@ -35,17 +36,24 @@ class Forecast:
 
 
 class Pace:
-    """Passes and seconds of the clusters that a model, its copies and its full retraining trained last: what other work leaves of the
-    machine changes from minute to minute.
+    """What a model, its copies and its full retraining took last: passes and seconds of clusters, and the global head's seconds a sample.
+
+    What other work leaves of the machine changes from minute to minute.
     """
 
     def __init__(self) -> None:
         self._last: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self.head_seconds = 0.0  # of adding or subtracting a sample, the last time there were at least `SIZEABLE`
 
     def note(self, state: ClusterState) -> None:
         """Take note of a cluster that has just been trained."""
         if state.sample_passes:
             self._last.append((state.sample_passes, state.seconds))
+
+    def note_head(self, samples: int, seconds: float) -> None:
+        """Take note of how long it took to add or subtract samples."""
+        if samples >= SIZEABLE:
+            self.head_seconds = seconds / samples
 
     def measured(self) -> np.ndarray:
         """Return passes and seconds (m, 2) of the last clusters."""
@@ -68,11 +76,13 @@ class Timings:
         """How long a cluster takes now, as a multiple of what it took when the model's clusters were trained."""
         return _pace(_measured(self.states), self.pace.measured())[0]
 
-    def clusters(self, sizes: Iterable[int], images: int = 0) -> Forecast:
-        """Return the forecast of training clusters of these sizes, after so many images have gone through the backbone."""
+    def clusters(self, sizes: Iterable[int], images: int = 0, moved: int = 0) -> Forecast:
+        """Return the forecast of training clusters of these sizes, with so many images to send through the backbone and samples to add to
+        the global head or to subtract from it.
+        """
         passes = [self.config.sample_passes(int(n)) for n in sizes]
         found = forecast(self.states, passes, self.workers, self.pace.measured())
-        return found.later(self._features(images)) if found.measured else found
+        return found.later(self._features(images) + moved * self.pace.head_seconds) if found.measured else found
 
     def everything(self, sizes: Sequence[int] | np.ndarray) -> float:
         """Return the seconds of training clusters of these sizes from scratch, features included."""
@@ -80,7 +90,7 @@ class Timings:
         if self.full is not None and self.full[0].samples:
             full, then = self.full
             return full.seconds.total * samples / full.samples * self.now / then
-        return self.clusters(sizes, samples).seconds
+        return self.clusters(sizes, samples, samples).seconds
 
     def _features(self, images: int) -> float:
         """Return the seconds of computing features; so few that one worker gets them all take as many times longer."""

@@ -5,7 +5,7 @@ import pytest
 
 from core.config import preset
 from core.lmeraser.records import ClusterState, Outcome, Seconds
-from core.lmeraser.time_estimate import RECENT, SLACK, Pace, Timings, forecast
+from core.lmeraser.time_estimate import RECENT, SIZEABLE, SLACK, Pace, Timings, forecast
 
 
 def states(*seconds, passes=100):
@@ -109,6 +109,14 @@ def test_images_that_must_be_computed_again_are_counted():
     known, few, many = (timings(pace(), seconds_per_image=0.01).clusters([20], images) for images in (0, 100, 1000))
     assert few.seconds - known.seconds == pytest.approx(2.0)  # one worker computes so few
     assert many.seconds - known.seconds == pytest.approx(10.0)
+
+
+def test_the_global_heads_samples_are_counted():
+    noted = pace()
+    noted.note_head(SIZEABLE - 1, 9.0)
+    assert timings(noted).clusters([20], moved=500).seconds == timings(noted).clusters([20]).seconds
+    noted.note_head(1000, 2.0)
+    assert timings(noted).clusters([20], moved=500).seconds - timings(noted).clusters([20]).seconds == pytest.approx(1.0)
 
 
 def test_the_range_holds_nine_of_ten_when_the_machine_becomes_busy():
