@@ -31,7 +31,7 @@ def add_commands(commands: Commands) -> None:
     bench.add_argument("--plan-only", action="store_true", help="bench requests: say what would retrain, and train nothing again")
     bench.add_argument("--most", type=int, default=2000, help="bench capacity: most requests of one kind (2000)")
     bench.add_argument("--seeds", type=int, default=1, help="bench accuracy: mean over models trained with so many seeds")
-    bench.add_argument("--table", type=Path, help="bench unlearn: also write the rows as a Markdown table into this file")
+    bench.add_argument("--table", type=Path, help="bench unlearn, requests, capacity: also write a Markdown table into this file")
     text = "bench unlearn: also write the result as JSON into this file; python -m demo.view.bench_report FILE.json FILE.html draws it"
     bench.add_argument("--report", type=Path, metavar="FILE.json", help=text)
     bench.add_argument("--features", default="embedded,random,pixels", help="bench features: comma-separated kinds of features")
@@ -86,20 +86,26 @@ def _number_of_requests(text: str | None) -> int:
 def _bench_requests(args: argparse.Namespace, data: Dataset, bar: ProgressBar) -> Result:
     """Measure requests under each of the partitions that --partition names."""
     from core.benchmarks.requests import KINDS, bench_requests
+    from core.benchmarks.tables import requests_table
 
     partitions = tuple(names(args.partition)) or ("stable", "hierarchical", "random")
     result = bench_requests(data, unfitted(args), partitions, args.trials, tuple(names(args.requests)) or KINDS, args.plan_only, bar)
     bar.close()
+    if args.table:
+        write_text(args.table, requests_table(result))
     return result
 
 
 def _bench_capacity(args: argparse.Namespace, data: Dataset, bar: ProgressBar) -> Result:
     """Measure how many deletions cost as much as training from scratch."""
     from core.benchmarks.capacity import REQUESTS, bench_capacity
+    from core.benchmarks.tables import capacity_table
 
     partitions = tuple(names(args.partition)) or ("stable", "hierarchical")
     result = bench_capacity(data, unfitted(args), partitions, tuple(names(args.requests)) or tuple(REQUESTS), args.most, bar)
     bar.close()
+    if args.table:
+        write_text(args.table, capacity_table(result))
     return result
 
 

@@ -149,7 +149,9 @@ class LMEraser(FittedModel):
         model = self._fitted()
         plan.check(model.root, model.samples.ids)
         target = Target(model.samples.take(plan.retained), plan.partition, plan.keys, plan_seconds=plan.seconds)
-        return self._advance("forget", target, progress, cancel)
+        outcome = self._advance("forget", target, progress, cancel)
+        self._pace.note_request(outcome.seconds.total, plan.predicted_seconds)
+        return outcome
 
     def learn(self, samples: Samples, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> Outcome:
         """Add samples of the same classes and image size: a fit on the union. Raises InputError, CancelledError."""
@@ -238,11 +240,11 @@ class LMEraser(FittedModel):
         model = self._fitted()
         self._planner.warm_up(model)
         began = time.perf_counter()
-        for cluster in range(min(PROBED, len(model.keys)) if not len(self._pace.measured()) else 0):
+        for cluster in range(min(PROBED, len(model.keys)) if not self._pace.clusters else 0):
             if time.perf_counter() - began < PROBING:
                 rows = model.partition.members(cluster)
                 self._derived.ensure(model.samples.take(rows), trunk=True)
-                self._pace.note(train_cluster(self._job(model.samples, rows, model.keys[cluster])))
+                self._pace.note(train_cluster(self._job(model.samples, rows, model.keys[cluster])), alone=self._executor.workers > 1)
 
     # How a change is made
 
@@ -324,7 +326,7 @@ class LMEraser(FittedModel):
             for i, state in self._executor.map(train_cluster, jobs, cancel):
                 key = target.keys[missing[i]]
                 trained[key] = state
-                self._pace.note(state)
+                self._pace.note(state, alone=len(jobs) < self._executor.workers)
                 self._store.put(key, state)
                 if progress:
                     progress(Progress("train", len(trained), len(jobs), (key,)))
@@ -343,10 +345,19 @@ class LMEraser(FittedModel):
         """Return the global head of the new samples, moved there from the old model's head."""
         if self._config.has_prompts and not self._config.serve.global_weight:
             return None
-        features = lambda some: self._derived.features(some.digests)  # noqa: E731
+        began, moved = time.perf_counter(), 0
+
+        def features(some: Samples) -> np.ndarray:
+            nonlocal moved
+            moved += len(some)
+            return self._derived.features(some.digests)
+
         if old is None or old.head is None or len(old.head.counts) != len(samples.classes):
-            return GlobalHead.empty(len(samples.classes), self._backbone.feature_dim).changed(features(samples), samples.labels, 1)
-        return old.head.moved(old.samples, samples, features)
+            head = GlobalHead.empty(len(samples.classes), self._backbone.feature_dim).changed(features(samples), samples.labels, 1)
+        else:
+            head = old.head.moved(old.samples, samples, features)
+        self._pace.note_head(moved, time.perf_counter() - began)
+        return head
 
     def _drop(self, old: Model | None, keys: tuple[str, ...]) -> None:
         """Delete the states of these keys, and everything derived from samples that only the old model held."""

@@ -70,10 +70,15 @@ class GlobalHead:
         return GlobalHead(counts, sums, gram)
 
     def moved(self, before: Samples, after: Samples, features: Callable[[Samples], np.ndarray]) -> GlobalHead:
-        """Return the statistics of `after`, given that these are those of `before`; only the difference is added and subtracted."""
+        """Return the statistics of `after`, given that these are those of `before`: the difference is added and subtracted.
+
+        Where fewer samples stay than leave and come, they are summed from scratch instead, which gives the same whole numbers.
+        """
         old_ids, new_ids = set(before.ids), set(after.ids)
         forgotten = [r for r, i in enumerate(before.ids) if i not in new_ids]
         learned = [r for r, i in enumerate(after.ids) if i not in old_ids]
+        if len(forgotten) + len(learned) > len(after):
+            return GlobalHead.empty(len(self.counts), self.sums.shape[1] - RANDOM_FEATURES).changed(features(after), after.labels, 1)
         head = self
         for samples, rows, sign in ((before, forgotten, -1), (after, learned, 1)):
             if rows:

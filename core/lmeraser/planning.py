@@ -75,7 +75,7 @@ class Planner:
         seconds = time.perf_counter() - began
         changed = np.isin(partition.assignment, retrain)
         unread = len(self.derived.to_compute(digests[r] for r in np.flatnonzero(changed).tolist()))
-        expected = timings.clusters(sizes[retrain], unread).later(seconds)
+        expected = timings.clusters(sizes[retrain], unread, min(len(ids), len(retained))).later(seconds)
         return ForgetPlan(
             ids=ids,
             root=model.root,

@@ -147,7 +147,7 @@ class ClusterCache:
             for i, row in zip(missing, fresh, strict=True):
                 known, digest = pairs[i]
                 known[digest] = row.copy()
-        return np.stack([known[digest] for known, digest in pairs])
+        return np.stack([known[digest] for known, digest in pairs]) if pairs else np.zeros((0, 0), np.float32)
 
     def fork(self) -> ClusterCache:
         """Return a copy that deletes on its own."""
@@ -202,14 +202,15 @@ def _mixed(serving: Serving, inputs: Inputs, cache: ClusterCache, expanded: np.n
     weights = route(serving.partition, inputs.features, serving.config, serving.blocked)
     mixed = np.zeros((len(inputs), serving.num_classes), np.float64)
     rows, asked = np.nonzero(weights)
+    if not len(rows):
+        return log_softmax(mixed, axis=1), False
     if serving.solved is None or expanded is None or serving.config.has_prompts:
         states = [serving.states[key] for key in serving.keys]
-        answers = cache.log_proba(serving.keys, states, inputs, rows, asked, serving.backbone, serving.config) if len(rows) else mixed[:0]
+        answers = cache.log_proba(serving.keys, states, inputs, rows, asked, serving.backbone, serving.config)
         np.add.at(mixed, rows, weights[rows, asked, None] * np.exp(answers))
     else:  # not cached: what class means answer changes with every request
         for cluster in np.unique(asked):
             weight, bias = serving.solved.local(serving.states[serving.keys[cluster]].tensors, serving.config.serve.prior)
             here = rows[asked == cluster]
             mixed[here] += weights[here, cluster, None] * np.exp(log_softmax(expanded[here] / SCALE @ weight.T + bias, axis=1))
-    mixed = np.log(mixed / np.maximum(mixed.sum(1, keepdims=True), 1e-300) + 1e-9) if len(rows) else mixed
-    return log_softmax(mixed, axis=1), bool(len(rows))
+    return log_softmax(np.log(mixed / np.maximum(mixed.sum(1, keepdims=True), 1e-300) + 1e-9), axis=1), True

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import theilslopes
@@ -14,10 +15,14 @@ from core.backbone.feature_cache import PART
 from core.config import EraserConfig
 from core.lmeraser.records import ClusterState, Outcome
 
-TAILS = (0.05, 0.95)  # of the measured clusters: nine of ten lie between them
-SLACK, ALONE = 1.25, 1.5  # `bench forget` counts how often the range holds
+Line = Callable[[Any], Any]  # passes (n,) -> expected seconds (n,) of clusters
+
+TAILS = (0.05, 0.95)  # of what was measured: nine of ten lie between them
+SLACK, ALONE = 1.25, 1.5  # of the range; how much faster a cluster may be that has the machine to itself
 MOST = 200  # measured clusters that a line is drawn through
 RECENT = 8  # clusters whose seconds say how fast this machine is now
+JUDGED, ENOUGH = 24, 10  # last forecasts: the next range covers their errors, and with enough of them nothing more but `SLACK`
+SIZEABLE = 256  # samples whose sums take longer than their overhead
 
 
 @dataclass(frozen=True)
@@ -29,27 +34,60 @@ class Forecast:
     high: float
     measured: int
 
-    def later(self, seconds: float) -> Forecast:
-        """Return the forecast with a known duration before it."""
-        return Forecast(self.seconds + seconds, self.low + seconds, self.high + seconds, self.measured)
+    def later(self, seconds: float, slack: float = 1.0) -> Forecast:
+        """Return the forecast with a duration before it that is known, or estimated with a factor of slack on both sides."""
+        return Forecast(self.seconds + seconds, self.low + seconds / slack, self.high + seconds * slack, self.measured)
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What training one cluster took: sample passes, seconds, and whether it had the machine to itself."""
+
+    passes: int
+    seconds: float
+    alone: bool
 
 
 class Pace:
-    """Passes and seconds of the clusters that a model, its copies and its full retraining trained last: what other work leaves of the
-    machine changes from minute to minute.
-    """
+    """What a model, its copies and its full retraining took last: what other work leaves of the machine changes from minute to minute."""
 
     def __init__(self) -> None:
-        self._last: deque[tuple[int, float]] = deque(maxlen=RECENT)
+        self.clusters: deque[Cluster] = deque(maxlen=2 * RECENT)
+        self.errors: deque[float] = deque(maxlen=JUDGED)  # seconds that requests took over those that were forecast
+        self.head_seconds, self.head_overhead = 0.0, 0.0  # of the global head: by sample, and of a change of few samples
 
-    def note(self, state: ClusterState) -> None:
+    def note(self, state: ClusterState, alone: bool) -> None:
         """Take note of a cluster that has just been trained."""
         if state.sample_passes:
-            self._last.append((state.sample_passes, state.seconds))
+            self.clusters.append(Cluster(state.sample_passes, state.seconds, alone))
 
-    def measured(self) -> np.ndarray:
-        """Return passes and seconds (m, 2) of the last clusters."""
-        return np.array(list(self._last), np.float64).reshape(-1, 2)
+    def note_head(self, samples: int, seconds: float) -> None:
+        """Take note of how long it took to add samples to the global head, or to subtract them."""
+        if samples >= SIZEABLE:
+            self.head_seconds = seconds / samples
+        else:
+            self.head_overhead = seconds
+
+    def note_request(self, taken: float, forecast: float) -> None:
+        """Take note of how long a request took beside its forecast."""
+        if forecast > 0:
+            self.errors.append(taken / forecast)
+
+    def now(self, line: Line) -> tuple[float, float]:
+        """Return how long a cluster takes now, as a multiple of what `line` makes expect: beside others, and alone.
+
+        Where only one of the two was measured, the other lies halfway to `ALONE` from it.
+        """
+        clusters = list(self.clusters)
+        if not clusters:
+            return 1.0, 1 / ALONE**0.5
+        ratios = np.array([c.seconds / line(c.passes) for c in clusters])
+        alone = np.array([c.alone for c in clusters])
+        gain = ALONE**0.5
+        if alone.any() and not alone.all():
+            gain = float(np.clip(np.median(ratios[~alone]) / np.median(ratios[alone]), 1, ALONE**2))
+        together = float(np.median(np.where(alone, ratios * gain, ratios)[-RECENT:]))
+        return together, together / gain
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +104,17 @@ class Timings:
     @functools.cached_property
     def now(self) -> float:
         """How long a cluster takes now, as a multiple of what it took when the model's clusters were trained."""
-        return _pace(_measured(self.states), self.pace.measured())[0]
+        known = _measured(self.states)
+        return self.pace.now(_line(known))[0] if len(known) else 1.0
 
-    def clusters(self, sizes: Iterable[int], images: int = 0) -> Forecast:
-        """Return the forecast of training clusters of these sizes, after so many images have gone through the backbone."""
+    def clusters(self, sizes: Iterable[int], images: int = 0, moved: int = 0) -> Forecast:
+        """Return the forecast of training clusters of these sizes, with so many images to send through the backbone and samples to add to
+        the global head or to subtract from it.
+        """
         passes = [self.config.sample_passes(int(n)) for n in sizes]
-        found = forecast(self.states, passes, self.workers, self.pace.measured())
-        return found.later(self._features(images)) if found.measured else found
+        found = forecast(self.states, passes, self.workers, self.pace)
+        beside = self._features(images) + self.pace.head_overhead + moved * self.pace.head_seconds
+        return found.later(beside, ALONE) if found.measured else found
 
     def everything(self, sizes: Sequence[int] | np.ndarray) -> float:
         """Return the seconds of training clusters of these sizes from scratch, features included."""
@@ -80,34 +122,39 @@ class Timings:
         if self.full is not None and self.full[0].samples:
             full, then = self.full
             return full.seconds.total * samples / full.samples * self.now / then
-        return self.clusters(sizes, samples).seconds
+        return self.clusters(sizes, samples, samples).seconds
 
     def _features(self, images: int) -> float:
         """Return the seconds of computing features; so few that one worker gets them all take as many times longer."""
         return images * self.seconds_per_image * self.now * (self.workers if images <= PART else 1)
 
 
-def forecast(
-    states: Iterable[ClusterState], passes: Sequence[int], workers: int, recent: np.ndarray | Sequence[tuple[int, float]] = ()
-) -> Forecast:
+def forecast(states: Iterable[ClusterState], passes: Sequence[int], workers: int, pace: Pace | None = None) -> Forecast:
     """Return how long training clusters takes, given each one's number of sample passes and how many workers share the work.
 
     A cluster takes a fixed time and a time for each pass, both by Theil and Sen's line through what clusters took: a few that also
-    started a process, or had to wait, do not bend it. The whole line is raised or lowered to the median of the `recent` clusters,
-    passes and seconds (m, 2). The work lasts as long as its longest cluster, or as all of it shared evenly. The range is that of
-    `TAILS` of all measured clusters around the line, wider by `SLACK` on both sides. A worker that has the machine to itself is faster
-    than those that were measured side by side, so the range of less work than workers starts lower by `ALONE`.
+    started a process, or had to wait, do not bend it. The whole line is raised or lowered to the present pace. The work lasts as long as
+    its longest cluster, or as all of it shared evenly. The range is that of `TAILS` of the measured clusters around the line, wider by
+    `SLACK` on both sides, and covers the last forecasts' errors; once there are `ENOUGH` of those, they alone decide.
     """
-    known, recent = _measured(states), np.asarray(recent, np.float64).reshape(-1, 2)
+    known, pace = _measured(states), pace or Pace()
     if not len(known) or not len(passes):
         return Forecast(0.0, 0.0, 0.0, len(known))
-    start, slope = _line(known)
-    pace, lately = _pace(known, recent)
-    each = pace * (start + slope * np.asarray(passes, np.float64))
-    total = max(each.max(), each.sum() / workers)
-    low, high = np.quantile([*(known[:, 1] / (start + slope * known[:, 0])), *lately], TAILS)
-    least = min(low, 1.0) / SLACK / (ALONE if len(each) < workers else 1)
-    return Forecast(float(total), float(total * least), float(total * max(high, 1.0) * SLACK), len(known))
+    line = _line(known)
+    together, alone = pace.now(line)
+    each = (alone if len(passes) < workers else together) * line(np.asarray(passes, np.float64))
+    total = float(max(each.max(), each.sum() / workers))
+    low, high = _range(known[:, 1] / line(known[:, 0]), list(pace.errors), surely=len(passes) >= workers)
+    return Forecast(total, total * low, total * high, len(known))
+
+
+def _range(around: np.ndarray, errors: list[float], surely: bool) -> tuple[float, float]:
+    """Return the least and the most that something will likely take, as multiples of its forecast."""
+    low, high = np.quantile(around, TAILS)
+    low, high = min(low, 1.0) / SLACK / (1 if surely else ALONE**0.5), max(high, 1.0) * SLACK * (1 if surely else ALONE**0.5)
+    if len(errors) >= ENOUGH:
+        return min([1 / SLACK, *errors]), max([SLACK, *errors])
+    return min([low, *errors]), max([high, *errors])
 
 
 def _measured(states: Iterable[ClusterState]) -> np.ndarray:
@@ -115,22 +162,13 @@ def _measured(states: Iterable[ClusterState]) -> np.ndarray:
     return np.array([(s.sample_passes, s.seconds) for s in states if s.sample_passes], np.float64).reshape(-1, 2)
 
 
-def _pace(known: np.ndarray, recent: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return how long recent clusters (m, 2) took as a multiple of what the known ones make expect, and each of them beside that."""
-    if not len(known) or not len(recent):
-        return 1.0, recent[:, 1]
-    start, slope = _line(known)
-    ratios = recent[:, 1] / (start + slope * recent[:, 0])
-    pace = float(np.median(ratios))
-    return (pace, ratios / pace) if pace > 0 else (1.0, ratios[:0])
-
-
-def _line(known: np.ndarray) -> tuple[float, float]:
-    """Return the fixed seconds of a cluster and those for each pass, from passes and seconds (n, 2) of known ones."""
+def _line(known: np.ndarray) -> Line:
+    """Return passes -> expected seconds of a cluster, from passes and seconds (n, 2) of known ones."""
     done, seconds = known[:: -(-len(known) // MOST)].T
     if len(np.unique(done)) > 1:
         fitted = theilslopes(seconds, done, method="joint")
         slope, start = max(0.0, fitted.slope), max(0.0, fitted.intercept)
         if slope + start > 0:
-            return start, slope
-    return 0.0, float(np.median(seconds / done))
+            return lambda passes: start + slope * passes
+    rate = float(np.median(seconds / done))
+    return lambda passes: rate * passes

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.backbone.feature_cache import Derived, Inputs
+from core.backbone.feature_cache import Derived
 from core.backbone.model import Backbone
 from core.benchmarks.baselines.method import Cost, Method, Questions
 from core.benchmarks.flops import Recipe, derivation_flops, tuning_flops
@@ -102,8 +102,14 @@ class Sisa(Method):
         return cost
 
     def predict_proba(self, questions: Questions) -> np.ndarray:
-        votes = [self._vote(shard, states[-1], questions.inputs) for shard, states in self.checkpoints_.items() if states[-1] is not None]
-        return np.mean(votes, 0) if votes else np.full((len(questions.samples), len(self.samples_.classes)), 1 / len(self.samples_.classes))
+        voting = {shard: states[-1] for shard, states in self.checkpoints_.items() if states[-1] is not None}
+        n, shards, classes = len(questions.samples), len(voting), len(self.samples_.classes)
+        if not voting:
+            return np.full((n, classes), 1 / classes)
+        keys = [f"{shard} {state.digest}" for shard, state in voting.items()]
+        rows, asked = np.arange(n).repeat(shards), np.tile(np.arange(shards), n)
+        answers = self._cache.log_proba(keys, list(voting.values()), questions.inputs, rows, asked, self.backbone, self.config)
+        return np.exp(answers).reshape(n, shards, classes).mean(1)
 
     def fork(self) -> Sisa:
         other = Sisa(self.config, self.backbone, self.executor, self.shards, self.slices)
@@ -140,7 +146,3 @@ class Sisa(Method):
             start = self.checkpoints_[shard][stage - 1] if stage else None
             jobs[shard] = ShardJob(job, piece[rows], stage, self.slices, start)
         return jobs
-
-    def _vote(self, shard: int, state: ClusterState, inputs: Inputs) -> np.ndarray:
-        key, rows = f"{shard} {state.digest}", np.arange(len(inputs))
-        return np.exp(self._cache.log_proba([key], [state], inputs, rows, np.zeros_like(rows), self.backbone, self.config))

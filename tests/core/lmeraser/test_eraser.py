@@ -313,24 +313,24 @@ def test_copies_and_full_retraining_share_the_pace(eraser):
     before = eraser.plan(eraser.samples_.ids[:1])
     copy = eraser.fork()
     for _ in range(RECENT):  # another program takes the machine
-        copy._pace.note(replace(next(iter(eraser.states_.values())), seconds=100.0))
+        copy._pace.note(replace(next(iter(eraser.states_.values())), seconds=100.0), alone=False)
     assert eraser.pace_ == copy.pace_ > 10
     after = eraser.plan(eraser.samples_.ids[:1])
     assert after.predicted_full_seconds == pytest.approx(before.predicted_full_seconds * eraser.pace_ / eraser._full[1])
-    eraser.full_retraining()
+    eraser.full_retraining()  # of 8 clusters
     assert eraser.pace_ < 10
 
 
 def test_a_loaded_model_sees_its_pace_before_the_first_request(saved):
     model, path = saved
     again = loaded(model, path)
-    assert not len(again._pace.measured())
+    assert not again._pace.clusters
     root = again.root_
     again.prepare_plans()
-    assert len(again._pace.measured()) == PROBED
+    assert len(again._pace.clusters) == PROBED
     assert again.root_ == root
     again.prepare_plans()
-    assert len(again._pace.measured()) == PROBED
+    assert len(again._pace.clusters) == PROBED
 
 
 def test_a_plan_counts_the_activations_that_its_request_computes(saved):

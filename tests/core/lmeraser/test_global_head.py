@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from sklearn.covariance import OAS
 
+from core.data.samples import Samples
 from core.lmeraser.global_head import SCALE, GlobalHead, class_sums, expand, shrinkage
 
 
@@ -21,6 +22,20 @@ def test_subtraction_is_exact_and_order_does_not_matter():
     subtracted = head(x, y).changed(x[:7], y[:7], -1)
     order = np.random.default_rng(1).permutation(293)
     assert subtracted.digest == all_but.digest == head(x[7:][order], y[7:][order]).digest != head(x, y).digest
+
+
+@pytest.mark.parametrize("gone", [3, 200, 300])
+def test_moving_touches_whichever_side_is_smaller(gone):
+    x, y = data()
+    before = Samples.build((np.arange(300 * 64) % 251).astype(np.uint8).reshape(300, 8, 8), y)
+    after, asked = before.take(np.arange(gone, 300)), []
+
+    def features(some):
+        asked.append(len(some))
+        return x[before.rows(some.ids)]
+
+    assert head(x, y).moved(before, after, features).digest == head(x[gone:], y[gone:]).digest
+    assert sum(asked) == min(gone, 300 - gone)
 
 
 def test_it_classifies_and_ignores_absent_classes():

@@ -149,3 +149,11 @@ def test_what_was_answered_before_is_not_computed_again(mixing, monkeypatch):
     cache.drop([inputs.digests[rows[0]]])
     assert np.array_equal(ask(slice(None)), all_)
     assert computed[2:] == [int((np.array(inputs.digests)[rows] == inputs.digests[rows[0]]).sum())]
+
+
+def test_no_images_and_no_open_cluster_are_answered(mixing):
+    model, inputs = mixing
+    assert model.predict_proba(np.zeros((0, 8, 8), np.uint8)).shape == (0, 10)
+    blocked = model.fork()
+    blocked.model_ = replace(blocked.model_, blocked=frozenset(range(model.partition_.clusters)))
+    assert np.allclose(blocked.predict_proba(inputs).sum(1), 1)  # the global head answers alone

@@ -5,7 +5,7 @@ import pytest
 
 from core.config import preset
 from core.lmeraser.records import ClusterState, Outcome, Seconds
-from core.lmeraser.time_estimate import RECENT, SLACK, Pace, Timings, forecast
+from core.lmeraser.time_estimate import ALONE, ENOUGH, RECENT, SIZEABLE, SLACK, Pace, Timings, forecast
 
 
 def states(*seconds, passes=100):
@@ -50,14 +50,22 @@ def test_the_range_holds_nine_of_ten_further_clusters():
 
 def test_workers_share_the_work_and_the_longest_cluster_is_the_least():
     assert forecast(states(1.0), [100, 100], 2).seconds == pytest.approx(1.0)
-    assert forecast(states(1.0), [100], 2).seconds == pytest.approx(1.0)
     assert forecast(states(1.0), [100, 300], 2).seconds == pytest.approx(3.0)
 
 
 def test_a_worker_alone_may_be_faster():
     together, alone = forecast(states(1.0), [100], 1), forecast(states(1.0), [100], 2)
-    assert alone.low < together.low
-    assert alone.high == together.high
+    assert together.seconds / ALONE < alone.seconds < together.seconds
+    assert alone.low == pytest.approx(together.low / ALONE)
+    assert alone.high == pytest.approx(together.high)
+
+
+def test_how_much_faster_a_worker_alone_is_is_learned():
+    noted = pace(*states(*[1.0] * 4))
+    for state in states(0.8, 0.8):
+        noted.note(state, alone=True)
+    assert forecast(states(1.0), [100], 2, noted).seconds == pytest.approx(0.8)
+    assert forecast(states(1.0), [100, 100], 2, noted).seconds == pytest.approx(1.0)
 
 
 def test_known_seconds_come_on_top():
@@ -69,7 +77,7 @@ def test_known_seconds_come_on_top():
 def pace(*found):
     noted = Pace()
     for state in found:
-        noted.note(state)
+        noted.note(state, alone=False)
     return noted
 
 
@@ -111,17 +119,36 @@ def test_images_that_must_be_computed_again_are_counted():
     assert many.seconds - known.seconds == pytest.approx(10.0)
 
 
-def test_the_range_holds_nine_of_ten_when_the_machine_becomes_busy():
-    """The load doubles for good, then swings; each forecast knows the clusters before it."""
+def test_the_global_heads_samples_are_counted():
+    noted = pace()
+    noted.note_head(SIZEABLE - 1, 9.0)
+    assert timings(noted).clusters([20], moved=500).seconds == timings(noted).clusters([20]).seconds
+    noted.note_head(1000, 2.0)
+    assert timings(noted).clusters([20], moved=500).seconds - timings(noted).clusters([20]).seconds == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("swing", [0.0, 0.3])
+def test_the_range_holds_nine_of_ten_when_the_machine_becomes_busy(swing):
+    """The load doubles for good, then swings or stays; each forecast knows what happened before it."""
     passes = np.random.default_rng(1).integers(100, 1000, 400).tolist()
-    load = np.concatenate([np.full(100, 2.0), 2 + np.sin(np.arange(300) / 15)])
-    later = [
-        ClusterState({}, (), s.seconds * busy, s.sample_passes)
-        for s, busy in zip(sized(0.1, 0.001, passes, 0.15, seed=2), load, strict=True)
-    ]
-    known, noted, held = sized(0.1, 0.001, passes, 0.15), Pace(), []
-    for state in later:
-        found = forecast(known, [state.sample_passes], 1, noted.measured())
-        held.append(found.low <= state.seconds <= found.high)
-        noted.note(state)
-    assert np.mean(held[4:]) >= 0.9
+    load = 2 * np.exp(swing * np.sin(np.arange(400) / 8))
+    known, later = sized(0.1, 0.001, passes, 0.15), sized(0.1, 0.001, passes, 0.15, seed=2)
+    noted, held = Pace(), []
+    for state, busy in zip(later, load, strict=True):
+        found, seconds = forecast(known, [state.sample_passes], 1, noted), state.seconds * busy
+        held.append(found.low <= seconds <= found.high)
+        noted.note(ClusterState({}, (), seconds, state.sample_passes), alone=False)
+        noted.note_request(seconds, found.seconds)
+    assert np.mean(held[RECENT:]) >= 0.9
+    assert found.high < (5 if swing else 3) * found.seconds
+
+
+def test_errors_of_earlier_forecasts_widen_the_range_and_enough_of_them_make_it():
+    noted, first = Pace(), forecast(states(1.0), [100], 1)
+    noted.note_request(3.0, 1.0)
+    assert forecast(states(1.0), [100], 1, noted).high == pytest.approx(3.0)
+    assert forecast(states(1.0), [100], 1, noted).low == pytest.approx(first.low)
+    for _ in range(10 * ENOUGH):
+        noted.note_request(1.0, 1.0)
+    found = forecast(states(1.0), [100], 1, noted)
+    assert (found.low, found.high) == pytest.approx((1 / SLACK, SLACK))
