@@ -60,14 +60,14 @@ class ResultCard:
         request ends it.
         """
         visitor = self.lab.find(token)
-        if visitor is None or visitor.closed or visitor.study or not self._by_itself(visitor):
+        if visitor is None or visitor.closed or visitor.check or not self._by_itself(visitor):
             return
         request = visitor.requests[-1]
         try:
             job = self.context.jobs.submit(lambda send, cancel: self.lab.prove(visitor, progress_of(send), cancel), study=True)
         except QueueFullError:
             return
-        visitor.begin_study(job, proving=request.number)
+        visitor.begin_check(job, request.number)
         yield self._running(visitor, request, None)
         try:
             async for event in self.context.jobs.follow(job):

@@ -10,6 +10,7 @@ import numpy as np
 
 from core.errors import CancelledError, InputError
 from core.lmeraser.records import ForgetPlan
+from core.runtime.progress import Progress
 from demo import texts
 from demo.request.card import ResultCard
 from demo.request.teach import TeachPanel
@@ -29,6 +30,7 @@ CHANGED = (
     *("at", "ways", "ask", "teach", "teach_label", "how", "lesson", "learn_body"),
 )
 FULL = ("full_result", "full_proof")
+MOST_LIT = 10_000  # rows
 REMOVE_JS = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-remove]");
@@ -199,7 +201,7 @@ class RequestPanel:
         work = Work(
             run=lambda send, cancel: carry_out(self.lab, visitor, plan, rows, progress_of(send, self.lab), cancel),
             busy=lambda job: self._busy(visitor, plan, job),
-            event=lambda event, job: {"plan": self._working(plan, job, event)},
+            event=lambda event, job: {"plan": self._working(plan, job, event), **self._lit(visitor, plan, event)},
             done=lambda request: self._done(visitor),
             stopped=lambda error: self._rested(visitor, error),
         )
@@ -289,6 +291,12 @@ class RequestPanel:
             note, done, share = texts.working(event.done, event.total, event.stage), event.done, markup.share_of(event.done, event.total)
         cells = markup.strip(plan.clusters_before, plan.touched, note, done, working=True)
         return markup.work(texts.WORKING, note, share, cells)
+
+    def _lit(self, visitor: Visitor, plan: ForgetPlan, event: Any) -> Updates:
+        """Light up on the map each cluster that has been retrained, in order; a large map would take too long."""
+        if not isinstance(event, Progress) or event.stage != "train" or self.lab.size > MOST_LIT:
+            return {}
+        return {"map": gr.update(marks=self.map.marks(visitor, working=True, done=plan.touched[: event.done]))}
 
     def _rested(self, visitor: Visitor, error: Exception) -> Updates:
         self.lab.find(visitor.token)  # a workspace's model may have changed meanwhile

@@ -55,6 +55,7 @@ class Visitor:
     fresh: tuple[int, ...] = ()  # rows of the last request, which the map shows fading
     job: Job | None = None
     study: Job | None = None  # work about the last request that leaves the model alone: a comparison, an audit
+    check: Job | None = None  # the proof of the last request, which began by itself
     folder: Path | None = None  # where a ledger of one's own lies
     files: list[Path] = field(default_factory=list)  # made for this visitor to fetch
     rate: Rate = field(default_factory=lambda: Rate(REQUESTS))
@@ -97,21 +98,34 @@ class Visitor:
 
     def begin(self, job: Job, proving: int = 0) -> Job:
         """Make this the visitor's own job until it is over, and note the request that it checks, if it does; return the job."""
-        self.job, self.proving = job, proving
+        self.job, self.proving = job, proving or (self.proving if self.check else 0)
         job.when_over(lambda: self._rest(job))
         return job
 
-    def begin_study(self, job: Job, proving: int = 0) -> Job:
-        """Make this the visitor's study until it is over, and note the request that it checks, if it does; return the job."""
-        self.study, self.proving = job, proving
-        job.when_over(lambda: self._studied() if self.study is job else None)
+    def begin_study(self, job: Job) -> Job:
+        """Make this the visitor's study until it is over; return the job."""
+        self.study = job
+        job.when_over(lambda: setattr(self, "study", None) if self.study is job else None)
         return job
 
+    def begin_check(self, job: Job, request: int) -> Job:
+        """Make this the check of a request, beside whatever else the visitor does, until it is over; return the job."""
+        self.check, self.proving = job, request
+        job.when_over(lambda: self._checked() if self.check is job else None)
+        return job
+
+    def end_check(self) -> None:
+        """Stop the check, if one runs, and ignore what comes of it."""
+        if self.check:
+            self.check.stop()
+            self._checked()
+
     def end_study(self) -> None:
-        """Stop the study, if one runs, and ignore what comes of it."""
+        """Stop the study and the check, if any run, and ignore what comes of them."""
         if self.study:
             self.study.stop()
-            self._studied()
+        self.study = None
+        self.end_check()
 
     def stop(self) -> None:
         """Stop what runs, except a request: that goes on, and only its own Cancel withdraws it."""
@@ -126,12 +140,12 @@ class Visitor:
         if self.job is None:
             self._let_go()
 
-    def _studied(self) -> None:
-        self.study, self.proving = None, 0
+    def _checked(self) -> None:
+        self.check, self.proving = None, 0
 
     def _rest(self, job: Job) -> None:
         if self.job is job:
-            self.job, self.proving = None, 0
+            self.job, self.proving = None, self.proving if self.check else 0
         if self.closed:
             self._let_go()
 

@@ -54,8 +54,7 @@ class ProofTab:
         visitor = self.lab.free(token)
         if visitor.last is None:
             raise InputError(texts.NOTHING_FORGOTTEN)
-        if visitor.proving:  # by itself, since the last request
-            visitor.end_study()
+        visitor.end_check()
         work = Work(
             run=lambda send, cancel: self.lab.prove(visitor, progress_of(send), cancel),
             busy=lambda job: self._busy(True) | self.request.locked() | {"proof": self.proof(visitor)},

@@ -75,5 +75,7 @@ const follow = (event) => {
   if (card) document.body.dataset.step = card.id.replace("lesson-", "");
 };
 document.addEventListener("focusin", follow);
+// Gradio's own buttons take no attributes from Python.
+until(() => document.getElementById("lm-forget")).then((button) => { if (button) button.dataset.testid = "forget"; });
 redirect();
 restore();

@@ -96,7 +96,7 @@ def test_the_proof_runs_by_itself_and_the_badge_follows(lab, site):
 
     badges = [str(u["badge"]) for u in asyncio.run(seen()) if "badge" in u]
     assert 'data-kind="running"' in badges[0] and 'data-kind="equal"' in badges[-1]
-    assert visitor.study is None and visitor.proving == 0
+    assert visitor.check is None and visitor.proving == 0
     assert merged(site.request.card.prove(visitor.token)) == {}, "once is enough"
 
 

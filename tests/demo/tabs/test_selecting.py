@@ -220,7 +220,7 @@ def test_every_pair_has_its_page_and_the_public_api_is_published_once(two):
 
     pages, endpoints = asyncio.run(site())
     assert pages == ["", "fake-paper"]
-    assert set(endpoints) == {"/open", "/list", "/plan", "/forget", "/result"}
+    assert set(endpoints) == {"/open", "/list", "/plan", "/forget", "/learn", "/retrain", "/proof", "/audit", "/result"}
 
 
 def visit(lab, query, offers=None):
