@@ -61,9 +61,9 @@ def fitted(args: argparse.Namespace, data: Dataset, bar: ProgressBar) -> LMErase
 
     eraser = unfitted(args)
     features = features_file(args.cache, data.train)
-    known = eraser.load_features(features)
+    eraser.load_features(features)
     eraser.fit(data.train, progress=bar)
-    if not known or not eraser.outcome_.reused:
+    if eraser.derived_images_:
         eraser.save_features(features)
     bar.close()
     return eraser

@@ -150,7 +150,8 @@ class LMEraser(FittedModel):
         plan.check(model.root, model.samples.ids)
         target = Target(model.samples.take(plan.retained), plan.partition, plan.keys, plan_seconds=plan.seconds)
         outcome = self._advance("forget", target, progress, cancel)
-        self._pace.note_request(outcome.seconds.total, plan.predicted_seconds)
+        if plan.measured_clusters:
+            self._pace.note_request(outcome.seconds.total, plan.predicted_seconds)
         return outcome
 
     def learn(self, samples: Samples, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> Outcome:

@@ -266,9 +266,9 @@ class CoreEngine:
         backbone = load_backbone("embedded", default_device())
         eraser = LMEraser(configured(self.preset), backbone, DirectoryStore(self.folder), self.executor)
         features = features_file(self.folder.parent, self.dataset.train)
-        known = eraser.load_features(features)
+        eraser.load_features(features)
         eraser.fit(self.dataset.train, progress=progress)
-        if not known or not eraser.outcome_.reused:
+        if eraser.derived_images_:
             eraser.save_features(features)
         return CoreModel(eraser, self.dataset.test, self.dataset.name)
 

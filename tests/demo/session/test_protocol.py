@@ -109,3 +109,13 @@ def test_a_model_without_prompts_forgets_and_has_none_to_draw(tmp_path, digits, 
     receipt = model.forget(plan, progress=lambda progress: None, cancel=IDLE)
     assert receipt.root_after == model.root and model.verify()["problems"] == []
     model.close()
+
+
+def test_a_start_with_another_preset_keeps_the_saved_activations(tmp_path, digits, monkeypatch):
+    start = lambda prompt: real(tmp_path, digits, monkeypatch, prompt).fitted(lambda progress: None)  # noqa: E731
+    start("none")
+    assert start("tokens").eraser.derived_images_ == 60  # the file held features only
+    start("none")
+    again = start("tokens").without(digits.train.ids[:1])
+    assert again.eraser.outcome_.trained
+    assert again.eraser.derived_images_ == 0
