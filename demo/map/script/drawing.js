@@ -25,12 +25,12 @@ function sprite(code, look, r) {
   const name = (code === NOWHERE ? -1 : code % 60) + look * 1000;
   let made = sprites.get(name);
   if (made) return made;
-  const large = (look ? r * 1.35 + 0.8 : r) * (ordered() && code !== NOWHERE ? 0.85 + 0.16 * code : 1), size = Math.ceil((large * 1.35 + [1, 6, 8, 5][look]) * 2 * ratio);
+  const large = (look === CROWDED ? r * 1.15 + 0.4 : look ? r * 1.35 + 0.8 : r) * (ordered() && code !== NOWHERE ? 0.85 + 0.16 * code : 1), size = Math.ceil((large * 1.35 + [1, 6, 8, 3][look]) * 2 * ratio);
   const g = (made = document.createElement("canvas")).getContext("2d");
   made.width = made.height = size; g.scale(ratio, ratio);
   const c = size / ratio / 2, ring = (shape, extra, color) => { trace(g, shape, c, c, large + extra); g.fillStyle = color; g.fill(); };
   if (look === CHOSEN) { g.globalAlpha = 0.3; ring(0, 7, css("--halo")); g.globalAlpha = 1; }
-  if (look >= CHOSEN) { ring(shapeOf(code), 3, css("--ink")); ring(shapeOf(code), 1.4, css("--sheet")); }
+  if (look >= CHOSEN) { ring(shapeOf(code), look === CROWDED ? 1.9 : 3, css("--ink")); ring(shapeOf(code), look === CROWDED ? 0.7 : 1.4, css("--sheet")); }
   if (look === OWN) { ring(0, 4, css("--sheet")); g.lineWidth = 2; g.strokeStyle = css("--accent"); g.stroke(); }
   ring(shapeOf(code), 0, colorOf(code));
   sprites.set(name, made);
@@ -66,8 +66,8 @@ function stamper(g, codes) {
   };
 }
 // Many points are set pixel by pixel: without a graphics card that takes a tenth of the time of as many drawn images.
-function pixelStamp(code, faint) {
-  const picture = sprite(code, PLAIN, radius()), size = picture.width, data = picture.getContext("2d").getImageData(0, 0, size, size);
+function pixelStamp(code, faint, look) {
+  const picture = sprite(code, look, radius()), size = picture.width, data = picture.getContext("2d").getImageData(0, 0, size, size);
   if (faint) for (let i = 3; i < data.data.length; i += 4) data.data[i] *= 0.07;
   return { size, pixels: new Uint32Array(data.data.buffer) };
 }
@@ -77,13 +77,13 @@ function over32(p, q) {
 }
 function setPixels(g, codes, ...passes) {
   const w = g.canvas.width, h = g.canvas.height, image = new ImageData(w, h), out = new Uint32Array(image.data.buffer);
-  for (const { wanted, faint } of passes) {
+  for (const { wanted, faint, look = PLAIN } of passes) {
     const stamps = new Map();
     for (let i = 0; i < n; i++) {
       if (absent[i] || !wanted(i)) continue;
       const code = codes[i], key = code === NOWHERE ? -1 : code % 60;
       let stamp = stamps.get(key);
-      if (!stamp) stamps.set(key, (stamp = pixelStamp(code, faint)));
+      if (!stamp) stamps.set(key, (stamp = pixelStamp(code, faint, look)));
       const { size, pixels } = stamp, left = Math.round(px(i) * ratio - size / 2), top = Math.round(py(i) * ratio - size / 2);
       if (left < 0 || top < 0 || left + size > w || top + size > h) continue;
       for (let y = 0, from = 0, to = top * w + left; y < size; y++, to += w - size) for (let x = 0; x < size; x++, from++, to++) {
@@ -106,14 +106,14 @@ function paintPoints(g, codes) {
 }
 function paintFront(g, codes) {
   const stamp = stamper(g, codes), wanted = (i) => locked[i] && !picked[i] && !hidden.has(codes[i]), clusters = schemes.cluster && schemes.cluster.codes;
+  const look = total() > CROWD ? CROWDED : CHOSEN, quick = n >= MANY && !album, chosen = { wanted: (i) => picked[i], look };
   base.style.opacity = locked ? 0.24 : 1;
-  if (locked && n >= MANY && !album) setPixels(g, codes, { wanted });
+  if (quick && (locked || look === CROWDED)) setPixels(g, codes, ...(locked ? [{ wanted }] : []), ...(look === CROWDED ? [chosen] : []));
   else if (locked) for (let i = 0; i < n; i++) if (!absent[i] && wanted(i)) { g.globalAlpha = working && !done.has(clusters[i]) ? 0.5 : 0.92; stamp(i, PLAIN); }
   g.globalAlpha = 1;
   for (let i = filed; i < n; i++) if (free(i)) stamp(i, OWN);
   if (crossed) crosses(g);
-  const look = total() > CROWD ? CROWDED : CHOSEN;
-  for (let i = 0; i < n; i++) if (picked[i] && !absent[i]) stamp(i, look);
+  if (!quick || look === CHOSEN) for (let i = 0; i < n; i++) if (picked[i] && !absent[i]) stamp(i, look);
 }
 function contour() {
   const left = new Set([...touched].filter((c) => !done.has(c)));

@@ -24,6 +24,7 @@ async function choose(name) {
   wanted = null;
   if (schemes[name].codes) { active = name; hidden = new Set(); }
   showColors(); showLegend(); invalidate();
+  if (!working) advise("");
 }
 async function fetchCodes(name) {
   let sent = null;

@@ -62,7 +62,7 @@ function advise(about, seconds = 0) {
   clearTimeout(fading);
   if (seconds) fading = setTimeout(() => advise(""), 1000 * seconds);
   advice = about;
-  hint.textContent = root.dataset[words];
+  hint.textContent = (!about && schemes[active] && schemes[active].about) || root.dataset[words];
   hint.classList.toggle("busy", Boolean(about));
   hint.classList.toggle("on", Boolean(about) || !chosen);
   key.classList.toggle("on", chosen && !about);
