@@ -9,8 +9,9 @@ function fill() {
   if (!card || card.dataset.seen) return;
   card.dataset.seen = "yes";
   requestAnimationFrame(() => requestAnimationFrame(() => {
-    const top = card.getBoundingClientRect().top - 10, badge = document.querySelector(".lm-proved") || card;
-    const beyond = badge.getBoundingClientRect().bottom + 10 - innerHeight;
+    const map = document.querySelector(".map"), beside = map && map.getBoundingClientRect().right <= card.getBoundingClientRect().left;
+    const boxes = [card, document.querySelector(".lm-proved") || card, ...(beside ? [map] : [])].map((part) => part.getBoundingClientRect());
+    const top = Math.min(...boxes.map((box) => box.top)) - 10, beyond = Math.max(...boxes.map((box) => box.bottom)) + 10 - innerHeight;
     if (top < 0 || beyond > 0) scrollBy({ top: top < 0 ? top : Math.min(top, beyond) });
   }));
 }
