@@ -10,6 +10,7 @@ from demo import texts
 from tests.browser.bare_map import FILED, SELECTED
 from tests.browser.chromium import WORK_MS, lasso
 from tests.browser.conftest import running
+from tests.browser.test_accessibility import violations
 
 pytestmark = pytest.mark.browser
 
@@ -341,3 +342,18 @@ def test_a_class_is_selected_by_its_legend_entry_and_previewed(visit):
     page.wait_for_selector(".lm-facts", timeout=WORK_MS)
     assert group(page, "4")[0].locator("small").inner_text() == f"{selected(page)} of {selected(page)}"
     assert lasso(page)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_serious_violation_in_any_state_of_the_map(visit, scheme):
+    page = visit(color_scheme=scheme, **PHONE)
+    page.get_by_role("button", name=texts.MAP["draw"]).click()
+    page.get_by_role("radio", name=texts.SCHEMES["memorized"]).click()
+    page.wait_for_selector("[data-scheme=memorized][aria-checked=true]", timeout=WORK_MS)
+    grave = {"memorized": violations(page)}
+    page.locator(".legend .pick").last.click()
+    page.wait_for_selector(".lm-facts", timeout=WORK_MS)
+    page.get_by_role("radio", name=texts.SCHEMES["cluster"]).click()
+    page.get_by_role("searchbox", name=texts.MAP["find"]).wait_for()
+    grave["clusters, with a selection"] = violations(page)
+    assert not {state: lines for state, lines in grave.items() if lines}
