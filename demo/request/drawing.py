@@ -59,7 +59,7 @@ class Drawing(gr.HTML):
         except ValueError as error:
             raise gr.Error(str(error), title=texts.ERROR_TITLE) from error
 
-    def postprocess(self, value: Any) -> str:  # type: ignore[override]
+    def postprocess(self, value: Any) -> str:
         """A picture never travels from the server to the sheet."""
         return ""
 

@@ -33,8 +33,8 @@ def percent(value: float) -> str:
 
 
 def ratio(x: float) -> str:
-    """Return "35 times" or "1.4 times"."""
-    return f"{x:,.0f} times" if x >= 10 else f"{x:.1f} times"
+    """Return "35x" or "1.4x"."""
+    return f"{x:,.0f}x" if x >= 10 else f"{x:.1f}x"
 
 
 def of(part: int, whole: int) -> str:

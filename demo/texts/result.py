@@ -61,7 +61,7 @@ def headline(images: int, taken: float, full: float | None, measured: bool, kind
     takes, saved = f"{'takes' if measured else 'would take about'} {seconds(full)}", full / max(taken, 1e-9)
     if saved < 1.1:
         return f"{done} Training what is left from scratch {takes}: this request saved no time."
-    return f"{done} {ratio(saved).capitalize()} faster than full retraining, which {takes}."
+    return f"{done} {ratio(saved)} faster than full retraining, which {takes}."
 
 
 def result_summary(reports: dict[str, tuple[str, str]], taken: float, full: float | None) -> str:
@@ -114,7 +114,6 @@ def probabilities_spoken(before: float, after: float) -> str:
 
 
 # The result card, in the request's place
-FASTER, THAN_FULL = "faster", "than full retraining"
 FORGOTTEN_NOW = "Forgotten images: now like images it has never seen."
 FORGET_MORE = "Forget something else"
 ALL_FIGURES = "All figures"
@@ -153,7 +152,7 @@ def speed(taken: float, full: float | None, kind: str) -> tuple[str, str]:
     saved = full / max(taken, 1e-9)
     if saved < 1.1:
         return seconds(taken), "no faster than full retraining"
-    return f"{saved:,.0f}x" if saved >= 10 else f"{saved:.1f}x", f"{FASTER} {THAN_FULL}"
+    return ratio(saved), "faster than full retraining"
 
 
 def card_title(n: int, kind: str) -> str:

@@ -40,8 +40,8 @@ def test_a_request_that_retrains_everything_says_so():
 @pytest.mark.parametrize(
     ("taken", "full", "measured", "words"),
     [
-        (0.5, 16.0, True, "32 times faster than full retraining, which takes 16 s."),
-        (0.5, 1.8, False, "3.6 times faster than full retraining, which would take about 1.8 s."),
+        (0.5, 16.0, True, "32x faster than full retraining, which takes 16 s."),
+        (0.5, 1.8, False, "3.6x faster than full retraining, which would take about 1.8 s."),
         (3.0, 0.9, True, "Training what is left from scratch takes 0.9 s: this request saved no time."),
     ],
 )
