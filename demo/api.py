@@ -14,6 +14,7 @@ import gradio as gr
 
 from core.errors import CancelledError, InputError, LMEraserError
 from demo import texts
+from demo.reports import exports
 from demo.request.drawing import decode_picture
 from demo.selection.numbers import ranges
 from demo.session.lab import Lab
@@ -21,7 +22,6 @@ from demo.session.limits import Rate
 from demo.session.requests import Request
 from demo.session.visitor import Visitor
 from demo.tabs.page import Page
-from demo.view import exports
 
 MOST_LISTED = 1000
 MOST_NAMED = 100  # forgotten rows in one message

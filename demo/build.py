@@ -12,11 +12,11 @@ from gradio.events import Dependency
 from core.errors import LMEraserError
 from demo import texts
 from demo.api import Api, publish
+from demo.panels.common import FIRST, STATIC, Parts
 from demo.request.panel import CHANGED
 from demo.session.available import Offers
 from demo.session.jobs import Jobs
 from demo.session.lab import Lab
-from demo.tabs.common import FIRST, STATIC, Parts
 from demo.tabs.page import Calls, Page
 from demo.view.theme import theme
 

@@ -32,7 +32,7 @@ def add_commands(commands: Commands) -> None:
     bench.add_argument("--most", type=int, default=2000, help="bench capacity: most requests of one kind (2000)")
     bench.add_argument("--seeds", type=int, default=1, help="bench accuracy: mean over models trained with so many seeds")
     bench.add_argument("--table", type=Path, help="bench unlearn, requests, capacity: also write a Markdown table into this file")
-    text = "bench unlearn: also write the result as JSON into this file; python -m demo.view.bench_report FILE.json FILE.html draws it"
+    text = "bench unlearn: also write the result as JSON into this file; python -m demo.reports.bench_report FILE.json FILE.html draws it"
     bench.add_argument("--report", type=Path, metavar="FILE.json", help=text)
     bench.add_argument("--features", default="embedded,random,pixels", help="bench features: comma-separated kinds of features")
     bench.add_argument("--datasets", default="digits,cifar10,gtsrb,madbase", help="bench features: comma-separated")
@@ -72,7 +72,7 @@ def _check_report(path: Path | None) -> None:
         source = path.with_suffix(".json")
         raise InputError(
             f"--report writes JSON, and {path} names HTML. Use --report {source}, "
-            f"then draw it with `python -m demo.view.bench_report {source} {path}`."
+            f"then draw it with `python -m demo.reports.bench_report {source} {path}`."
         )
 
 

@@ -10,11 +10,11 @@ import gradio as gr
 from core.errors import CancelledError, LMEraserError
 from core.runtime.progress import Progress
 from demo import texts
+from demo.panels.common import STATIC, Context, Parts, Updates, html
 from demo.session.jobs import Finished, QueueFullError
 from demo.session.requests import Measurement, Probabilities, Request
 from demo.session.visitor import Visitor
 from demo.session.work import progress_of
-from demo.tabs.common import STATIC, Context, Parts, Updates, html
 from demo.view import markup_request as markup
 from demo.view.pictures import data_uri
 

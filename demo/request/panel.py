@@ -12,6 +12,8 @@ from core.errors import CancelledError, InputError
 from core.lmeraser.records import ForgetPlan
 from core.runtime.progress import Progress
 from demo import texts
+from demo.panels.common import Context, Parts, Show, Updates, html, off
+from demo.panels.map_panel import MapPanel
 from demo.request.card import ResultCard
 from demo.request.teach import TeachPanel
 from demo.request.ways import Ways
@@ -20,8 +22,6 @@ from demo.session.jobs import Job, Waiting
 from demo.session.suggestions import offered
 from demo.session.visitor import Visitor
 from demo.session.work import Work, carry, progress_of
-from demo.tabs.common import Context, Parts, Show, Updates, html, off
-from demo.tabs.map_panel import MapPanel
 from demo.view import markup, markup_request, toolbar
 
 # what a new selection changes: few components, so that the preview comes quickly

@@ -14,12 +14,12 @@ from core.data.pictures import PictureFrame
 from core.errors import InputError
 from core.runtime.progress import Progress
 from demo import texts
+from demo.panels.common import Context, Parts, Show, Updates, html
 from demo.request.drawing import Drawing
 from demo.request.teaching import as_sample, check_new, teach
 from demo.session.jobs import Waiting
 from demo.session.visitor import Visitor
 from demo.session.work import Work, carry, progress_of
-from demo.tabs.common import Context, Parts, Show, Updates, html
 from demo.view import markup, markup_request
 from demo.view.pictures import data_uri
 

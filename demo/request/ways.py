@@ -9,10 +9,10 @@ import numpy as np
 
 from core.errors import InputError
 from demo import texts
+from demo.panels.common import Context, Parts, Updates, html
 from demo.session.jobs import Finished, QueueFullError
 from demo.session.lab import Lab
 from demo.session.visitor import Visitor
-from demo.tabs.common import Context, Parts, Updates, html
 from demo.view import markup_request as markup
 from demo.view.pictures import data_uri
 

@@ -10,10 +10,10 @@ from markupsafe import Markup
 
 from core.errors import InputError
 from demo import texts
+from demo.panels.common import Context, Parts, Updates, html, plot
 from demo.session.protocol import ClusterFacts, Model
 from demo.session.requests import Portrait
 from demo.session.visitor import Visitor
-from demo.tabs.common import Context, Parts, Updates, html, plot
 from demo.view import charts, markup, markup_clusters
 from demo.view.pictures import data_uri, portrait
 

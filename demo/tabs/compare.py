@@ -16,12 +16,12 @@ import gradio as gr
 
 from core.runtime.progress import Progress
 from demo import texts
+from demo.panels.common import Context, Parts, Updates, html, plot, runner
 from demo.session.jobs import Waiting
 from demo.session.requests import Request
 from demo.session.verdict import judge, method_kind
 from demo.session.visitor import Visitor
 from demo.session.work import Work, begin_study, carry, progress_of, stop_study
-from demo.tabs.common import Context, Parts, Updates, html, plot, runner
 from demo.view import charts, markup, markup_methods
 
 ALWAYS = "LMEraser"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gradio as gr
 
 from demo import texts
+from demo.panels.common import STATIC, Context, Parts, Updates, html
 from demo.session.visitor import Visitor
-from demo.tabs.common import STATIC, Context, Parts, Updates, html
 from demo.view import markup, markup_learn
 
 LESSON_JS = (STATIC / "lesson.js").read_text()

@@ -12,11 +12,11 @@ from core.errors import CancelledError, DataError, InputError
 from core.runtime.progress import ProgressCallback
 from core.workspace.receipts import MOST_BYTES, Receipt, ReceiptFile, read_receipts
 from demo import texts
+from demo.panels.common import STATIC, Context, Parts, Updates, html, trained
 from demo.request.panel import RequestPanel
 from demo.session.verdict import Verdict, first_failed
 from demo.session.visitor import Visitor
 from demo.session.work import Work, carry, progress_of
-from demo.tabs.common import STATIC, Context, Parts, Updates, html, trained
 from demo.view import markup
 from demo.view import markup_receipts as receipts_markup
 

@@ -14,11 +14,11 @@ import gradio as gr
 from core.errors import LMEraserError
 from core.runtime.progress import ProgressCallback
 from demo import texts
+from demo.panels.common import STATIC, Context, Parts, Updates, html, runner
 from demo.session.jobs import Waiting
 from demo.session.requests import Request
 from demo.session.visitor import Visitor
 from demo.session.work import Work, begin_study, carry, progress_of, stop_study
-from demo.tabs.common import STATIC, Context, Parts, Updates, html, runner
 from demo.view import markup, markup_methods
 
 THRESHOLD_JS = (STATIC / "membership.js").read_text()

@@ -11,6 +11,8 @@ import gradio as gr
 
 from core.errors import InputError, LMEraserError
 from demo import texts
+from demo.panels.common import FIRST, STATIC, Context, Parts, Updates, html
+from demo.panels.map_panel import MapPanel
 from demo.request.panel import RequestPanel
 from demo.selection import permalink
 from demo.session.available import Offers
@@ -18,11 +20,9 @@ from demo.session.jobs import Jobs
 from demo.session.lab import Lab
 from demo.session.visitor import Visitor
 from demo.tabs.clusters import ClustersTab
-from demo.tabs.common import FIRST, STATIC, Context, Parts, Updates, html
 from demo.tabs.compare import CompareTab
 from demo.tabs.learn import LearnTab
 from demo.tabs.ledger import LedgerTab
-from demo.tabs.map_panel import MapPanel
 from demo.tabs.proof import ProofTab
 from demo.tabs.result import ResultTab
 from demo.tabs.selecting import Selecting

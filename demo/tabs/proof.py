@@ -10,10 +10,10 @@ import gradio as gr
 
 from core.errors import CancelledError, InputError
 from demo import texts
+from demo.panels.common import Context, Parts, Updates, full_row, html, trained
 from demo.request.panel import RequestPanel
 from demo.session.visitor import Visitor
 from demo.session.work import Work, carry, progress_of
-from demo.tabs.common import Context, Parts, Updates, full_row, html, trained
 from demo.tabs.membership import Membership
 from demo.tabs.residue import Residue
 from demo.view import markup

@@ -11,11 +11,11 @@ import gradio as gr
 
 from core.runtime.temporary import PREFIX
 from demo import texts
+from demo.panels.common import Context, Parts, Updates, html
 from demo.session.jobs import Waiting
 from demo.session.requests import Request
 from demo.session.visitor import Visitor
 from demo.session.work import Work, begin_study, carry
-from demo.tabs.common import Context, Parts, Updates, html
 from demo.view import markup, markup_methods
 
 

@@ -15,13 +15,14 @@ from gradio.utils import get_upload_folder
 
 from core.errors import InputError
 from demo import texts
+from demo.panels.common import Context, Parts, Updates, full_row, html, plot
+from demo.reports import exports
+from demo.reports.request_report import report
 from demo.request.card import full_time
 from demo.session.lab import Lab
 from demo.session.requests import Probabilities, Request
 from demo.session.visitor import Visitor
-from demo.tabs.common import Context, Parts, Updates, full_row, html, plot
-from demo.view import charts, exports, markup, markup_methods
-from demo.view.request_report import report
+from demo.view import charts, markup, markup_methods
 
 REPORT_NAME = "lmeraser-report.html"
 MOST_CLASSES = 10  # bars of one probability card: the likeliest classes, the true one always among them

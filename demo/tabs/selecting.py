@@ -13,12 +13,12 @@ import numpy as np
 from core.data.selection import select
 from core.errors import InputError
 from demo import texts
+from demo.panels.common import Parts, Updates, html
 from demo.request.panel import RequestPanel
 from demo.selection import permalink, selection_file
 from demo.selection.numbers import parse_numbers, ranges
 from demo.session.suggestions import addable
 from demo.session.visitor import Visitor
-from demo.tabs.common import Parts, Updates, html
 from demo.view import toolbar
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from demo.texts.formats import count, seconds, share
+from demo.texts.formats import count, ratio, seconds, share
 
 LEAD_COMPARE = "The same request with other unlearning methods, measured now on this machine."
 METHODS = {
@@ -94,10 +94,9 @@ def method_cells(row: dict) -> list[tuple[str, str]]:
 
 def against_lmeraser(times: float) -> str:
     """Return who is faster; `times`: a method's seconds in those of LMEraser."""
-    factor = lambda x: f"{x:,.{1 if x < 10 else 0}f}x"  # noqa: E731
     if times >= 1.05:
-        return f"LMEraser is {factor(times)} faster"
-    return f"{factor(1 / times)} faster than LMEraser" if 0 < times <= 1 / 1.05 else "as fast as LMEraser"
+        return f"LMEraser is {ratio(times)} faster"
+    return f"{ratio(1 / times)} faster than LMEraser" if 0 < times <= 1 / 1.05 else "as fast as LMEraser"
 
 
 def compare_badge(facts: dict[str, str], when: str) -> str:

@@ -1,4 +1,4 @@
-"""Reports as HTML files: a visitor's requests (demo/view/request_report.py) and benchmarks (demo/view/bench_report.py)."""
+"""Reports as HTML files: a visitor's requests (demo/reports/request_report.py) and benchmarks (demo/reports/bench_report.py)."""
 
 from __future__ import annotations
 

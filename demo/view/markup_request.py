@@ -94,7 +94,8 @@ def card(
     fresh: the bars race.
     """
     spoken = texts.answers_spoken(asked, [(a.when, a.name, a.percent) for a in answers]) if answers else ""
-    values: dict[str, object] = {"kind": kind, "title": title, "speed": speed, "bars": bars, "badge": badge, "asked": asked, "picture": picture}
+    values: dict[str, object] = {"kind": kind, "title": title, "speed": speed, "bars": bars, "badge": badge, "asked": asked}
+    values["picture"] = picture
     values |= {"answers": answers, "remark": remark, "doubt": doubt, "fresh": fresh, "spoken": spoken}
     return render("card", "card", **values)
 

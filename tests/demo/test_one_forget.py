@@ -1,4 +1,7 @@
-"""One *Forget* on digits does not get longer. The aim is 25 files and 200 functions: lower the limits as it gets shorter."""
+"""One *Forget* on digits, with its card and the proof that begins by itself, does not get longer.
+
+The aim is 25 files and 200 functions: lower the limits as it gets shorter.
+"""
 
 import json
 import subprocess
@@ -8,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-MOST_FILES, MOST_FUNCTIONS = 60, 375
+MOST_FILES, MOST_FUNCTIONS = 68, 470
 
 
 @pytest.mark.slow

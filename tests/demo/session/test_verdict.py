@@ -18,12 +18,12 @@ from core.lmeraser.eraser import LMEraser
 from core.runtime.executors import InlineExecutor
 from demo import texts
 from demo.api import Api
+from demo.reports.request_report import report
 from demo.session.engine import CoreEngine
 from demo.session.jobs import Jobs
 from demo.session.lab import Lab
 from demo.session.verdict import Finding, judge, method_kind
 from demo.tabs.page import Page
-from demo.view.request_report import report
 from tests.conftest import TINY, tiny_config
 from tests.demo.fake import FAILED, FakeEngine, FakeSelfTest, fake_samples
 from tests.demo.tabs.test_ledger import everything as shown_everywhere

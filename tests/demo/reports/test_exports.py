@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from demo.view import exports
+from demo.reports import exports
 from tests.demo.tabs.test_ledger import forget, merged
 
 

@@ -1,6 +1,6 @@
 """Stand-alone HTML reports: one file that opens anywhere, fetches nothing, and contains figures, tables and how they were measured.
 
-    python -m demo.view.bench_report RESULT.json REPORT.html
+    python -m demo.reports.bench_report RESULT.json REPORT.html
 
 One function for each kind of report assembles small blocks (`document`, `section`, `figure`, `table`, `facts`). Medians and
 formats of the table come from `core.benchmarks.compare_methods`.
@@ -32,7 +32,7 @@ CONFIG = {"displaylogo": False, "responsive": True, "plotlyServerURL": "", "mode
 
 Record = dict[str, Any]  # of core.benchmarks.compare_methods
 Row = dict[str, Any]
-STYLE = Path(__file__).parent / "static" / "report.css"
+STYLE = Path(__file__).parents[1] / "view" / "static" / "report.css"
 
 
 # Blocks
@@ -195,7 +195,7 @@ def write_report(result: Path, report: Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw one result; return 0, or 2 for an error, which is printed on standard error."""
-    parser = argparse.ArgumentParser(prog="python -m demo.view.bench_report", description=texts.BENCH_USAGE)
+    parser = argparse.ArgumentParser(prog="python -m demo.reports.bench_report", description=texts.BENCH_USAGE)
     parser.add_argument("result", type=Path)
     parser.add_argument("report", type=Path)
     args = parser.parse_args(argv)

@@ -14,11 +14,11 @@ import numpy as np
 
 from demo import texts
 from demo.map import Marks, Paint, Scatter, Scheme, pack_codes
+from demo.panels.common import Context, Parts, Updates
 from demo.session.carrying_out import update_correct
 from demo.session.engine import MOST_COLORED
 from demo.session.jobs import Finished, QueueFullError
 from demo.session.visitor import Visitor
-from demo.tabs.common import Context, Parts, Updates
 from demo.view.pictures import data_uri
 
 MOST_PICTURES = 200  # sent at once

@@ -8,8 +8,8 @@ import pytest
 
 from core.errors import InputError
 from demo import texts
+from demo.reports.request_report import report
 from demo.tabs import result as report_tab
-from demo.view.request_report import report
 from tests.browser.chromium import found, started
 from tests.conftest import need
 from tests.demo.tabs.test_ledger import forget, merged

@@ -7,7 +7,7 @@ import pytest
 from core.benchmarks.baselines import METHODS
 from core.errors import DataError
 from demo import texts
-from demo.view import bench_report as report
+from demo.reports import bench_report as report
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from demo import texts
+from demo.reports.bench_report import document, figure, pairs, paragraph, section, table
 from demo.selection.numbers import ranges
 from demo.session.verdict import method_kind
 from demo.view import charts
-from demo.view.bench_report import document, figure, pairs, paragraph, section, table
 from demo.view.render import render
 
 if TYPE_CHECKING:

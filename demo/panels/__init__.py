@@ -1,0 +1,1 @@
+"""What all panels and tabs use, and the map's own panel."""

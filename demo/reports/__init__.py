@@ -1,0 +1,1 @@
+"""What can be taken along: results as JSON and CSV, and reports that stand alone."""
