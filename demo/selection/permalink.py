@@ -2,7 +2,8 @@
 
 `?dataset=digits&preset=fast&seed=3&select=3,17,200-240&data=0123456789abcdef&tab=proof&step=2&hide=map,results`. Instead of numbers,
 `select=random-10` draws that many images with `seed`, the only random choice on the page: training derives its seeds from
-what it trains. `data` says which pictures the numbers refer to (`numbering.py`); a selection made for other pictures is ignored.
+what it trains. `forgot` lists what the sender had forgotten; a page that opens the link selects it, too. `data` says which pictures the
+numbers refer to (`numbering.py`); a selection made for other pictures is ignored.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ class Link:
 
     rows: tuple[int, ...] = ()
     drawn: int = 0  # how many of the rows were drawn at random
+    forgot: tuple[int, ...] = ()  # rows that the sender had forgotten, not among the others
     seed: int = 0
     problems: tuple[str, ...] = ()
 
@@ -50,8 +52,9 @@ def read(query: Mapping[str, str], samples: Samples, numbering: Numbering) -> Li
     drawn = attempt(lambda: _drawn(query.get("select") or "", len(samples)), 0)
     same = attempt(lambda: _same_pictures(query, numbering, drawn), False)
     rows = attempt(lambda: draw(samples, drawn, seed) if drawn else _rows(query.get("select") or "", len(samples)), []) if same else []
-    forgotten = sum(row in numbering.forgotten for row in rows)
-    rows = [row for row in rows if row not in numbering.forgotten]
+    forgot = attempt(lambda: _rows(query.get("forgot") or "", len(samples)), []) if same else []
+    forgotten = sum(row in numbering.forgotten for row in {*rows, *forgot})
+    rows, forgot = ([row for row in some if row not in numbering.forgotten] for some in (rows, forgot))
     if forgotten:
         problems.append(texts.forgotten_numbers(forgotten))
     if rows and numbering.permanent and not query.get("data"):
@@ -61,7 +64,8 @@ def read(query: Mapping[str, str], samples: Samples, numbering: Numbering) -> Li
     attempt(lambda: _known(query, "hide", HIDEABLE), None)
     if set((query.get("hide") or "").split(",")) >= CONTENT:
         problems.append(texts.LINK_HIDES_ALL)
-    return Link(tuple(rows), drawn if rows else 0, seed, tuple(dict.fromkeys(problems)))
+    only = tuple(row for row in forgot if row not in set(rows))
+    return Link(tuple(rows), drawn if rows else 0, only, seed, tuple(dict.fromkeys(problems)))
 
 
 def draw(samples: Samples, count: int, seed: int) -> list[int]:

@@ -196,6 +196,9 @@ class Page:
         for problem in link.problems:
             gr.Warning(problem)
         visitor.selection, visitor.drawn, visitor.seed = link.rows, link.drawn, link.seed
+        if link.forgot:
+            gr.Info(texts.link_forgot(len(link.forgot)))
+            visitor.selection, visitor.drawn = tuple(sorted({*link.rows, *link.forgot})), 0
         try:
             visitor.plan = self.request.planned(visitor, visitor.selection)
         except LMEraserError as error:  # a page that cannot show a link's selection opens without it

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
@@ -88,7 +89,10 @@ class Selecting:
         if visitor is None:
             return None
         pair = self.lab.engine.pair
-        return {"name": texts.SAVED_NAME.format(pair[0]), "text": selection_file.write(visitor.selection, pair, self.lab.numbering)}
+        return {
+            "name": texts.SAVED_NAME.format(pair[0]),
+            "text": selection_file.write(self._own(visitor.selection), pair, self.lab.numbering),
+        }
 
     def linked(self, sent: Any) -> dict[str, Any] | None:
         """Return the part of a permalink that the server knows, and whether it fits into one; None for a stranger."""
@@ -96,18 +100,26 @@ class Selecting:
         if visitor is None:
             return None
         dataset, preset = self.lab.engine.pair
-        chosen = _as_text(visitor)
-        known = {"dataset": dataset, "preset": preset, "seed": str(visitor.seed), "select": chosen}
-        known |= {"data": self.lab.numbering.data} if chosen else {}
-        return known | {"fits": len(chosen) <= permalink.MOST_CHARS}
+        chosen, forgot = _as_text(visitor, self._own(visitor.selection)), self._own(() if self.lab.shared else visitor.forgotten)
+        gone = ranges(forgot)
+        whole = len(chosen) + len(gone) <= permalink.MOST_CHARS
+        known = {"dataset": dataset, "preset": preset, "seed": str(visitor.seed), "select": chosen, "forgot": gone if whole else ""}
+        known |= {"data": self.lab.numbering.data} if chosen or known["forgot"] else {}
+        taught = bool(visitor.taught_so_far)  # a picture of one's own does not travel in a link
+        return known | {"fits": len(chosen) <= permalink.MOST_CHARS, "partial": taught or not whole}
 
     def too_long(self, token: str | None) -> Updates:
         """Say why the selection does not fit into a link; raises InputError."""
-        raise InputError(texts.LINK_TOO_LONG.format(len(_as_text(self.context.guest(token))), permalink.MOST_CHARS))
+        visitor = self.context.guest(token)
+        raise InputError(texts.LINK_TOO_LONG.format(len(_as_text(visitor, self._own(visitor.selection))), permalink.MOST_CHARS))
+
+    def _own(self, rows: Sequence[int]) -> tuple[int, ...]:
+        """Return those of the rows that are the data set's, which mean the same on everyone's page."""
+        return tuple(row for row in rows if row < len(self.lab.samples))
 
 
-def _as_text(visitor: Visitor) -> str:
-    return f"random-{visitor.drawn}" if visitor.drawn else ranges(visitor.selection)
+def _as_text(visitor: Visitor, rows: Sequence[int]) -> str:
+    return f"random-{visitor.drawn}" if visitor.drawn else ranges(rows)
 
 
 def _whole(name: str, value: float | None, least: int, most: int) -> int:

@@ -75,3 +75,9 @@ def draws_others(n: int) -> str:
 def forgotten_numbers(n: int) -> str:
     """Return that some of the pictures asked for cannot be selected any more."""
     return f"{n:,} of these pictures {'is' if n == 1 else 'are'} already forgotten and {'was' if n == 1 else 'were'} ignored."
+
+
+def link_forgot(n: int) -> str:
+    """Return what a link with forgotten pictures has done."""
+    verb = "is" if n == 1 else "are"
+    return f"{count(n, 'picture')} that the sender of this link had forgotten {verb} selected. Press Forget to do the same."

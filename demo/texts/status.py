@@ -11,6 +11,7 @@ TABS = ("result", "compare", "proof", "clusters", "ledger", "learn")  # the tabs
 TABS_RENAMED = {"methods": "compare", "how": "learn", "how-it-works": "learn", "lesson": "learn"}  # older addresses still work
 DATASET, PRESET = "Data set", "Preset"
 PICKERS = "Data set and preset"
+LINK_PARTIAL = "Copied, but not all you did fits into a link"
 LINK, LINK_COPIED, LINK_SHOWN = "Copy link", "Link copied", "Link is in the address bar"
 NOT_AVAILABLE = "“{}” is not available, so you see this page instead. Available: {}."
 NO_MODELS = "0 models were named. Name at least one data set and one preset."

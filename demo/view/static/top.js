@@ -45,13 +45,13 @@ function restore() {
   if (!CONTENT.every((part) => hidden.includes(part))) for (const part of hidden) if (/^[a-z]+$/.test(part)) document.body.classList.add("lm-hide-" + part);
   const step = asked.get("step"), tab = asked.get("tab");
   if (/^[1-5]$/.test(step || "")) showStep(step);
-  else if (tab) open(JSON.parse(here.renamed)[tab] || tab, true);
+  else if (tab) open(JSON.parse(here.renamed)[tab] || tab);
 }
 
 async function link(button) {
   const known = await server.linked({ token: props.token });
   if (!known) return;
-  const { fits, ...parts } = known;
+  const { fits, partial, ...parts } = known;
   if (!fits) { trigger("click"); return; }
   const address = addressOf(here.dataset, here.preset), shown = tabs().find((tab) => tab.ariaSelected === "true");
   const name = shown && shown !== tabs()[0] ? slug(shown.textContent) : "", step = name === "learn" && document.body.dataset.step;
@@ -60,7 +60,7 @@ async function link(button) {
   const text = address.href.replace(/%2C/g, ",");
   history.replaceState(null, "", text);
   const words = button.textContent;
-  try { await navigator.clipboard.writeText(text); button.textContent = button.dataset.copied; } catch (error) { button.textContent = button.dataset.shown; }
+  try { await navigator.clipboard.writeText(text); button.textContent = partial ? button.dataset.partial : button.dataset.copied; } catch (error) { button.textContent = button.dataset.shown; }
   setTimeout(() => { button.textContent = words; }, 2500);
 }
 

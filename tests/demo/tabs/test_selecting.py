@@ -130,6 +130,7 @@ def test_a_link_says_how_the_images_were_drawn_until_the_selection_changes(selec
     selecting.draw(visitor.token, 10, 3)
     assert selecting.linked({"token": visitor.token}) == {
         "dataset": "fake", "preset": "fast", "seed": "3", "select": "random-10", "data": of_samples(lab.samples), "fits": True,
+        "forgot": "", "partial": False,
     }  # fmt: skip
     site.request.select(visitor.token, [3, 4, 5])
     assert selecting.linked({"token": visitor.token})["select"] == "3-5"
@@ -295,3 +296,22 @@ def test_saved_files_of_all_rows_stay_below_the_limit():
     numbering = Numbering(of_samples(fake_samples()))
     assert len(write(np.arange(60_000).tolist(), ("madbase", "fast"), numbering)) < MOST_BYTES // 2
     assert json.loads(write([], ("a", "b"), numbering))["rows"] == []
+
+
+def test_a_link_carries_what_was_forgotten_and_says_when_it_cannot(lab, site, monkeypatch):
+    said = []
+    monkeypatch.setattr("gradio.Info", said.append)
+    visitor = lab.enter()
+    site.request.select(visitor.token, [1, 7])
+    last(site.request.forget(visitor.token))
+    site.request.select(visitor.token, [4])
+    known = site.selecting.linked({"token": visitor.token})
+    assert (known["select"], known["forgot"], known["fits"], known["partial"]) == ("4", "1,7", True, False)
+    query = {"select": known["select"], "forgot": known["forgot"], "data": known["data"]}
+    seen = last(site.arrive(None, SimpleNamespace(session_hash="p", query_params=query)))
+    assert lab.find(seen[-1]["visitor"]).selection == (1, 4, 7)
+    assert said == [texts.link_forgot(2)]
+    visitor.taught_so_far, visitor.selection = 1, (4, len(lab.samples))
+    known = site.selecting.linked({"token": visitor.token})
+    assert known["partial"] and known["select"] == "4"
+    assert '"rows": [4]' in site.selecting.saved({"token": visitor.token})["text"].replace("\n", "")
