@@ -22,6 +22,7 @@ from demo.view.theme import theme
 
 FETCH_JS = (STATIC / "fetch.js").read_text()
 STYLE, REQUEST_STYLE = STATIC / "style.css", STATIC / "request.css"
+KEPT = ("visitor", "tab", "kept", "top", "sheet", "said", "more", "seed")  # what no proof changes
 MOST_UPLOADED = 8 << 20  # bytes that Gradio's own upload takes; the page itself uploads nothing larger
 
 
@@ -71,7 +72,10 @@ def _wire(demo: gr.Blocks, page: Page, parts: Parts) -> None:
     forgotten = on(parts["forget"].click, page.request.forget, [visitor], concurrency_limit=None, trigger_mode="multiple")
     on(forgotten.then, page.forgotten, [visitor, tab])
     _on(forgotten.success, page.map.recolor, [visitor], [parts["map"]], parts, concurrency_limit=None, trigger_mode="multiple")
-    long(forgotten.success, page.request.card.prove, [visitor])
+    # Its end shows its last state again, which must not lie over what has been selected meanwhile.
+    beside = [part for name, part in parts.items() if name not in (*CHANGED, *KEPT)]
+    proved = _on(forgotten.success, page.request.card.prove, [visitor], beside, parts, concurrency_limit=None, trigger_mode="multiple")
+    on(proved.then, page.settled, [visitor, tab], concurrency_limit=None)
     long(parts["prove"].click, page.proof.full, [visitor])
     for button in ("full_result", "full_proof"):
         long(parts[button].click, page.proof.full, [visitor])

@@ -32,7 +32,7 @@ WATCH = """
   }, true);
   document.querySelector("#lm-forget").addEventListener("click", () => {
     window.lmTimes.press = performance.now();
-    until("result", () => document.querySelector(".lm-card") && document.querySelector("#lm-result .lm-result"));
+    until("result", () => document.querySelector('.lm-at[data-at="result"]') && document.querySelector("#lm-result .lm-result"));
   }, true);
   stage.addEventListener("pointermove", () => {
     const card = document.querySelector(".card");
@@ -74,7 +74,7 @@ def _turns(page: Page, act: Callable[[Page, int], float]) -> list[float]:
 def _lasso(page: Page, turn: int) -> float:
     """Draw a small loop around a point, a new place each turn, until something new is selected."""
     box = page.locator(".stage").bounding_box()
-    n = page.evaluate("() => document.querySelector('.map').lmeraser.size()")
+    n = page.evaluate("() => document.querySelector('.map').lmeraser.filed()")
     x, y = page.evaluate("i => document.querySelector('.map').lmeraser.position(i)", (turn * 7919 + 13) % n)
     x, y = box["x"] + x, box["y"] + y
     page.evaluate("() => { window.lmTimes = {}; }")
@@ -89,7 +89,7 @@ def _lasso(page: Page, turn: int) -> float:
 
 def _hover(page: Page, turn: int) -> float:
     box = page.locator(".stage").bounding_box()
-    n = page.evaluate("() => document.querySelector('.map').lmeraser.size()")
+    n = page.evaluate("() => document.querySelector('.map').lmeraser.filed()")
     x, y = page.evaluate("i => document.querySelector('.map').lmeraser.position(i)", (turn * 104_729 + 101) % n)
     page.mouse.move(box["x"] + 2, box["y"] + 2)
     page.wait_for_function("document.querySelector('.card').hidden", timeout=10_000)
@@ -102,7 +102,7 @@ def _hover(page: Page, turn: int) -> float:
 
 def _forget(page: Page, turn: int) -> float:
     """Select one image, another each turn, and press Forget."""
-    rows = page.evaluate("() => document.querySelector('.map').lmeraser.size()")
+    rows = page.evaluate("() => document.querySelector('.map').lmeraser.filed()")
     page.wait_for_timeout(800)  # a person's pause after the last result
     choose(page, str((turn * 15_485_863 + 7) % rows))
     page.wait_for_function("document.querySelectorAll('.lm-tray li').length === 1", timeout=60_000)

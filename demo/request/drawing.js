@@ -1,6 +1,6 @@
 // A sheet to draw on, or to lay a photo on. What is on it travels as PNG in the component's value, and only when Python asks for it:
 // with Ask and Teach. A photo is scaled here, so that no more leaves the browser than the model looks at.
-const root = element.querySelector(".drawing"), sheet = root.querySelector(".sheet"), hint = root.querySelector(".hint"), seen = root.querySelector("figure");
+const root = element.querySelector(".drawing"), sheet = root.querySelector(".sheet"), hint = root.querySelector(".blank"), seen = root.querySelector("figure");
 const g = sheet.getContext("2d", { willReadFrequently: true }), SIDE = sheet.width;
 const strokes = () => props.strokes === "yes";
 let last = null, exact = "", examples = 0;

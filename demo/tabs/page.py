@@ -130,9 +130,11 @@ class Page:
         return {"tab": name} | (self.context.tabs.opened(visitor, name) if visitor and not visitor.closed else {})
 
     def settled(self, token: str | None, tab: str) -> Updates:
-        """Show the open tab once more if it was opened as an event ended; `tab` is what the page says is open."""
+        """Show the result's card once more, and the open tab if it was opened as an event ended; `tab` is what the page says is open."""
         visitor = self.lab.find(token)
-        return self.context.tabs.settled(visitor, tab or FIRST) if visitor and not visitor.closed else {}
+        if visitor is None or visitor.closed:
+            return {}
+        return self.request.card.judged(visitor) | self.context.tabs.settled(visitor, tab or FIRST)
 
     def depart(self, request: gr.Request) -> None:
         """Take note that a page was closed."""

@@ -70,5 +70,5 @@ watch(Object.keys({ own: 1 }), () => n && readOwn());
 watch(Object.keys({ points: 1 }), load);
 new ResizeObserver(resize).observe(stage);
 new MutationObserver(() => { invalidate(); showLegend(); }).observe(document.body, { attributes: true, attributeFilter: ["class"] });
-root.lmeraser = { position: (i) => [px(i), py(i)], count: total, size: () => n };
+root.lmeraser = { position: (i) => [px(i), py(i)], count: total, size: () => n, filed: () => filed };
 load();
