@@ -75,7 +75,7 @@ def _wire(demo: gr.Blocks, page: Page, parts: Parts) -> None:
     # Its end shows its last state again, which must not lie over what has been selected meanwhile.
     beside = [part for name, part in parts.items() if name not in (*CHANGED, *KEPT)]
     proved = _on(forgotten.success, page.request.card.prove, [visitor], beside, parts, concurrency_limit=None, trigger_mode="multiple")
-    on(proved.then, page.settled, [visitor, tab], concurrency_limit=None)
+    on(proved.then, page.proved, [visitor, tab], concurrency_limit=None)
     long(parts["prove"].click, page.proof.full, [visitor])
     for button in ("full_result", "full_proof"):
         long(parts[button].click, page.proof.full, [visitor])

@@ -56,8 +56,8 @@ def carry_out(
     answers, reach, prompts = model.probabilities(asked), model.reach(plan), _prompts_before(model, plan)
     lab.open_ledger(visitor)
     receipt = model.forget(plan, progress=progress, cancel=cancel)
-    report_after, digests_after = model.evaluate(forget_set), model.digests(plan.untouched)
     probabilities = Probabilities(tuple(rows[:MOST_IMAGES]), asked.labels, answers, model.probabilities(asked))
+    report_after, digests_after = _report_after(model, forget_set, probabilities), model.digests(plan.untouched)
     same = sum(digests_after[key] == digest for key, digest in digests.items())
     request = Request(
         rows,
@@ -97,6 +97,15 @@ def update_correct(lab: Lab, visitor: Visitor) -> np.ndarray | None:
     if holder.correct_root != model.root:
         holder.correct, holder.correct_root = model.correct(), model.root
     return holder.correct
+
+
+def _report_after(model: Model, forget_set: Samples, asked: Probabilities) -> EvaluationReport:
+    """Return the report on the model as it is now; where all forgotten images were asked about already, they are not asked again."""
+    if len(asked.labels) < len(forget_set):
+        return model.evaluate(forget_set)
+    report = model.evaluate(None)
+    hits = asked.after.argmax(1) == asked.labels
+    return replace(report, forgotten=replace(report.test, accuracy=float(hits.mean()), n=len(hits)))
 
 
 def _split(report: EvaluationReport, correct: np.ndarray, leaving: np.ndarray) -> EvaluationReport:

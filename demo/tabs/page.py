@@ -130,11 +130,14 @@ class Page:
         return {"tab": name} | (self.context.tabs.opened(visitor, name) if visitor and not visitor.closed else {})
 
     def settled(self, token: str | None, tab: str) -> Updates:
-        """Show the result's card once more, and the open tab if it was opened as an event ended; `tab` is what the page says is open."""
+        """Show the open tab once more if it was opened as an event ended; `tab` is what the page says is open."""
         visitor = self.lab.find(token)
-        if visitor is None or visitor.closed:
-            return {}
-        return self.request.card.judged(visitor) | self.context.tabs.settled(visitor, tab or FIRST)
+        return self.context.tabs.settled(visitor, tab or FIRST) if visitor and not visitor.closed else {}
+
+    def proved(self, token: str | None, tab: str) -> Updates:
+        """Show the card of the last request once more, which may be another by the time a proof ends; and as `settled`."""
+        visitor = self.lab.find(token)
+        return (self.request.card.judged(visitor) if visitor and not visitor.closed else {}) | self.settled(token, tab)
 
     def depart(self, request: gr.Request) -> None:
         """Take note that a page was closed."""
