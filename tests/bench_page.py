@@ -32,7 +32,7 @@ WATCH = """
   }, true);
   document.querySelector("#lm-forget").addEventListener("click", () => {
     window.lmTimes.press = performance.now();
-    until("result", () => document.querySelector('.lm-at[data-at="result"]') && document.querySelector("#lm-result .lm-result"));
+    until("result", () => document.querySelector('.lm-request[data-at="result"]') && document.querySelector("#lm-result .lm-result"));
   }, true);
   stage.addEventListener("pointermove", () => {
     const card = document.querySelector(".card");

@@ -31,6 +31,14 @@ CHANGED = (
 )
 FULL = ("full_result", "full_proof")
 MOST_LIT = 10_000  # rows
+AT_JS = """
+const tell = () => {
+  const column = element.closest(".lm-request"), at = /data-at="(\\w+)"/.exec(props.value || "");
+  if (column && at) column.dataset.at = at[1];
+};
+watch(Object.keys({ value: 1 }), tell);
+tell();
+"""
 REMOVE_JS = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-remove]");
@@ -48,7 +56,7 @@ class RequestPanel:
 
     def components(self, saved: Any) -> Parts:
         """Create the panel; `saved` is the function that writes the selection's file."""
-        parts: Parts = {"at": html(markup_request.at("start"), "lm-at-box")}
+        parts: Parts = {"at": html(markup_request.at("start"), "lm-at-box", js_on_load=AT_JS)}
         with gr.Row(elem_classes="lm-title lm-request-title"):
             html(markup.heading(texts.REQUEST_TITLE))
             parts["clear"] = gr.Button(texts.CLEAR, size="sm", variant="secondary", interactive=False, min_width=64, scale=0)
@@ -257,7 +265,7 @@ class RequestPanel:
         return off("forget", "clear", "start_over", "choose", "draw") | {"copies": gr.update(visible=False)}
 
     def _at(self, visitor: Visitor) -> Updates:
-        """Say which part of the column the visitor is at; the style sheet shows that part, and all stay mounted, with a drawing in them."""
+        """Say which part of the column the visitor is at; the style sheet shows it alone, and all stay mounted, with a drawing in them."""
         at = visitor.story or ("pick" if visitor.selection or visitor.job else "start")
         return {"at": markup_request.at("taught" if at == "teach" and visitor.selection else at)}
 

@@ -100,6 +100,7 @@ def test_what_was_taught_and_forgotten_leaves_no_trace(visit, size):
     page.locator("#lm-teach-label label", has_text=name).click()
     press(page, "#lm-teach")
     page.wait_for_function("document.querySelectorAll('.lm-saying section').length === 2", timeout=WORK_MS)
+    assert page.locator(".lm-saying").is_visible() and sheet.is_visible()
     assert page.locator(".lm-saying section").nth(1).locator("span").first.inner_text() == name
     assert page.locator("[data-testid=forget]").inner_text().startswith("Forget my picture")
     press(page, "[data-testid=forget]")
