@@ -7,16 +7,30 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser.chromium import choose, started
+from tests.browser.chromium import started
 
 
-def request(page: Page, url: str) -> None:
-    """Open the page and select a few images by number, with the preview shown."""
+def opened(page: Page, url: str) -> None:
+    """Open the page and wait until all three ways in can be taken."""
     page.goto(url)
-    page.wait_for_selector(".lm-status.lm-ready", timeout=120_000)
-    choose(page, "3, 17, 42")
-    page.wait_for_selector(".lm-facts")
-    page.get_by_role("button", name="Choose without the map").click()
+    page.wait_for_selector("[data-testid=way-one]:not([disabled])", timeout=240_000)
+
+
+def unlearned(page: Page) -> None:
+    """Draw a 7, teach the model that it is an 8, forget it, and wait for the proof."""
+    page.get_by_test_id("way-teach").click()
+    box = page.locator(".sheet").bounding_box()
+    at = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])  # noqa: E731
+    page.mouse.move(*at(0.25, 0.2))
+    page.mouse.down()
+    for place in ((0.72, 0.2), (0.45, 0.85)):
+        page.mouse.move(*at(*place), steps=8)
+    page.mouse.up()
+    page.locator("#lm-teach-label label", has_text="8").click()
+    page.locator("#lm-teach").click()
+    page.wait_for_selector("#lm-forget:not([disabled])", timeout=60_000)
+    page.locator("#lm-forget").click()
+    page.wait_for_selector("[data-testid=proof-badge][data-kind=equal]", timeout=240_000)
 
 
 def picture(page: Page, path: Path) -> None:
@@ -27,20 +41,15 @@ def picture(page: Page, path: Path) -> None:
 
 
 def main(url: str, folder: Path) -> None:
-    """Write page-light.png (before the request) and page-dark.png (the proof)."""
+    """Write page-light.png (three ways in) and page-dark.png (a picture taught and forgotten, with its proof)."""
     with sync_playwright() as playwright:
         browser = started(playwright)
-        page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme="light")
-        request(page, url)
-        picture(page, folder / "page-light.png")
-        page = browser.new_page(viewport={"width": 1280, "height": 1180}, color_scheme="dark")
-        request(page, url)
-        page.locator("#lm-forget").click()
-        page.wait_for_selector(".lm-result", timeout=60_000)
-        page.get_by_role("tab", name="Proof").click()
-        page.locator("#lm-full-proof").click()
-        page.wait_for_selector(".lm-verdict.lm-equal", timeout=120_000)
-        picture(page, folder / "page-dark.png")
+        for name, act in (("light", None), ("dark", unlearned)):
+            page = browser.new_page(viewport={"width": 1280, "height": 860}, color_scheme=name)
+            opened(page, url)
+            if act:
+                act(page)
+            picture(page, folder / f"page-{name}.png")
         browser.close()
 
 
