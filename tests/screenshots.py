@@ -19,6 +19,7 @@ def opened(page: Page, url: str) -> None:
 def unlearned(page: Page) -> None:
     """Draw a 7, teach the model that it is an 8, forget it, and wait for the proof."""
     page.get_by_test_id("way-teach").click()
+    page.locator(".sheet").wait_for(state="visible")
     box = page.locator(".sheet").bounding_box()
     at = lambda x, y: (box["x"] + x * box["width"], box["y"] + y * box["height"])  # noqa: E731
     page.mouse.move(*at(0.25, 0.2))
