@@ -12,7 +12,7 @@ from core.runtime.progress import Progress
 from demo import texts
 from demo.panels.common import STATIC, Context, Parts, Updates, html
 from demo.session.jobs import Finished, QueueFullError
-from demo.session.requests import Measurement, Probabilities, Request
+from demo.session.requests import Measurement, Request
 from demo.session.visitor import Visitor
 from demo.session.work import progress_of
 from demo.view import markup_request as markup
@@ -126,8 +126,9 @@ class ResultCard:
         if asked is None:
             return "", "", [], ""
         outcome, names = request.outcome, self.lab.samples.classes
-        place = asked.rows.index(self._taught_row(asked)) if request.taught else asked.telling
-        row, own = asked.rows[place], asked.rows[place] >= len(self.lab.samples)
+        mine = [place for place, row in enumerate(asked.rows) if row >= len(self.lab.samples)]
+        place = mine[0] if request.taught else asked.telling
+        row, own = asked.rows[place], place in mine
         title = texts.asked_about(row, names[int(asked.labels[place])], own, len(request.rows))
         before, after = (self._answer(when, p[place], "") for when, p in ((texts.SAID, asked.before), (texts.SAYS, asked.after)))
         if request.taught is None:
@@ -137,9 +138,6 @@ class ResultCard:
         third = self._answer(texts.SAYS_NOW, asked.after[place], outcome.root_after)
         same = first.root == third.root and bool((request.taught.answers == asked.after[place]).all())
         return title, str(row), [first, second, third], texts.SAME_AGAIN if same else texts.NOT_THE_SAME
-
-    def _taught_row(self, asked: Probabilities) -> int:
-        return next(row for row in asked.rows if row >= len(self.lab.samples))
 
     def _picture(self, row: int) -> str:
         """Return the picture as a data URI from the data set that every visitor starts from; none where it is deleted for good."""

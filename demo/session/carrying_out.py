@@ -52,11 +52,12 @@ def carry_out(
     report = visitor.report
     before = model.evaluate(forget_set) if correct is None or report is None else _split(report, correct, leaving)
     digests = model.digests(plan.untouched)
-    asked = model.samples.take(model.samples.rows(ids[:MOST_IMAGES]))
+    shown = tuple(sorted(rows, key=lambda row: row not in visitor.taught)[:MOST_IMAGES])  # a visitor's own first: the card is about them
+    asked = model.samples.take(model.samples.rows(lab.rows(visitor).ids(shown)))
     answers, reach, prompts = model.probabilities(asked), model.reach(plan), _prompts_before(model, plan)
     lab.open_ledger(visitor)
     receipt = model.forget(plan, progress=progress, cancel=cancel)
-    probabilities = Probabilities(tuple(rows[:MOST_IMAGES]), asked.labels, answers, model.probabilities(asked))
+    probabilities = Probabilities(shown, asked.labels, answers, model.probabilities(asked))
     report_after, digests_after = _report_after(model, forget_set, probabilities), model.digests(plan.untouched)
     same = sum(digests_after[key] == digest for key, digest in digests.items())
     request = Request(

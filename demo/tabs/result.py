@@ -112,7 +112,7 @@ class ResultTab:
 def show_probabilities(lab: Lab, visitor: Visitor) -> Updates:
     """Return the probability cards of the last request, once the model was asked after it.
 
-    The images themselves are deleted, so a card names its image by number and class and shows no picture.
+    A card names its image by number and class and shows no picture: a workspace has none left.
     """
     request = visitor.last
     probabilities = request.probabilities if request else None

@@ -88,7 +88,7 @@ def untouched(same: int, total: int) -> str:
 
 FULL_STOPPED = "Stopped. Nothing was measured, and your model is unchanged."
 PROBABILITIES = "What the model says about a forgotten picture"
-PROBABILITIES_INFO = "Class probabilities before and after. The picture itself is deleted, so only its number and class can be shown."
+PROBABILITIES_INFO = "Class probabilities before the request and after it. Each picture is named by its number and class."
 PROBABILITIES_PICK = "Forgotten picture"
 TRUE_CLASS = "true class"
 
@@ -137,7 +137,6 @@ CHECK_NOW = "Check it now"
 SAID, SAYS = "Before", "Now"
 SAID_UNTAUGHT, SAID_TAUGHT, SAYS_NOW = "Before you taught it", "Taught", "Forgotten"
 FINGERPRINT = "Fingerprint"
-FINGERPRINTS = "Fingerprints of the model"
 SAME_AGAIN = "The fingerprint is the one from before it learned your picture, bit for bit, and so is every probability."
 NOT_THE_SAME = "The model has changed otherwise since it learned your picture, so the fingerprint is another one than then."
 AWAITED_SPEED = "measuring full retraining"

@@ -52,11 +52,6 @@ def _attack(cells: list) -> tuple[str, str, list, str]:
     return attack, model, figures, verdict
 
 
-def probabilities_waiting() -> Markup:
-    """The place of the probabilities while the new model computes them."""
-    return render("result", "probabilities_waiting")
-
-
 def probabilities(cards: Sequence[tuple[int, str, list[Bar]]], more: int) -> Markup:
     """One card (number, class, bars) for each image, of which the chosen one is shown."""
     return render("result", "probabilities", cards=cards, more=more)

@@ -114,7 +114,7 @@ def test_what_was_taught_and_forgotten_leaves_no_trace(visit, size):
     assert page.locator("[data-testid=answers] img").evaluate("image => image.naturalWidth") == 8
 
 
-def test_a_photo_and_an_example_are_laid_on_the_sheet(visit, tmp_path):
+def test_an_example_is_laid_on_the_sheet_and_an_empty_sheet_is_answered_in_words(visit):
     page = visit()
     press(page, "[data-testid=way-teach]")
     press(page, "[data-do=example]")

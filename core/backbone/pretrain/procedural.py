@@ -58,6 +58,7 @@ def draw_image(label: int, size: int, rng: np.random.Generator) -> np.ndarray:
 
 @lru_cache(maxsize=512)
 def sized_font(path: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the font in a file at a size in px; an empty path means Pillow's own."""
     return ImageFont.truetype(path, size) if path else ImageFont.load_default(size)
 
 

@@ -64,6 +64,16 @@ def test_teaching_selects_the_picture_and_the_card_says_what_forgetting_it_did(l
     assert "data:image" not in updates["card"], "the server has no copy of a taught picture that was forgotten"
 
 
+def test_a_taught_picture_among_many_others_is_the_one_that_the_card_is_about(lab, site):
+    visitor, _ = taught(lab, site)
+    row = len(lab.samples)
+    site.request.select(visitor.token, [*range(20), row])
+    updates = merged(site.request.forget(visitor.token))
+    assert "21 images forgotten" in updates["card"] and texts.NOT_THE_SAME in updates["card"]
+    assert f'data-taught="{row}"' in updates["card"]
+    assert visitor.last.probabilities.rows == (row, *range(11))
+
+
 def test_the_ledger_tells_what_was_learned(lab, site):
     visitor, _ = taught(lab, site)
     shown = site.opened("ledger", visitor.token)["ledger"]
