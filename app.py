@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 
+from core.cli.options import add_import_options, import_options
+
 DATASETS, PRESETS = ["digits"], ["fast", "instant", "paper"]  # shown when nothing is asked for
 
 
@@ -18,6 +20,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--cache", metavar="DIR", help="without --workspace: folder for fitted states (default: the user's cache)")
     parser.add_argument("--dataset", type=_names, help="data sets to show, with commas; the first is at home (digits, or the workspace's)")
     parser.add_argument("--preset", type=_names, help="presets to show, with commas (fast,instant,paper; the workspace's, or fast)")
+    add_import_options(parser)
     parser.add_argument("--data-dir", help="folder of local data sets (default: LMERASER_DATA, else ../shared/data)")
     return parser
 
@@ -28,13 +31,15 @@ def _names(text: str) -> list[str]:
 
 def opened(args: argparse.Namespace) -> list:
     """Return the labs that the options name; raises LMEraserError."""
+    from core.backbone.model import input_size
     from demo.launch import open_labs, open_workspace
 
+    read = import_options(args, input_size("embedded"))
     if args.workspace:
-        return [open_workspace(args.workspace, args.dataset or [], args.preset or [], args.data_dir, args.repair)]
+        return [open_workspace(args.workspace, args.dataset or [], args.preset or [], args.data_dir, args.repair, read)]
     datasets = DATASETS if args.dataset is None else args.dataset
     presets = PRESETS if args.preset is None else args.preset
-    return open_labs(datasets, presets, args.cache, args.data_dir)
+    return open_labs(datasets, presets, args.cache, args.data_dir, read)
 
 
 def told(lab, fit: threading.Thread) -> None:

@@ -3,6 +3,7 @@
 LMEraserError
 ├── InputError             a value from outside is wrong (also a ValueError)
 │   ├── DataError          an image, a file or a data set cannot be used
+│   │   └── UnusableImage  one image cannot be used; an import leaves it out and goes on
 │   └── UnknownSampleError an id is not in the model (never was, or already forgotten)
 ├── BackboneError          weights are missing, altered or of another architecture
 ├── StoreError             the store cannot be written, or a state in it is damaged
@@ -27,6 +28,14 @@ class InputError(LMEraserError, ValueError):
 
 class DataError(InputError):
     """An image, a file or a data set cannot be used."""
+
+
+class UnusableImage(DataError):  # noqa: N818
+    """One image cannot be used; an import leaves it out and goes on. `reason` names neither the image nor the remedy."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class UnknownSampleError(InputError):

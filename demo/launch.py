@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from core.config import preset as configured
-from core.data.datasets import load_dataset
+from core.data.datasets import OPTIONS, load_dataset
+from core.data.imports.options import ImportOptions
 from core.errors import InputError
 from core.runtime.cache_folder import cache_folder
 from core.runtime.executors import LocalExecutor
@@ -18,7 +19,11 @@ from demo.session.workspace_engine import WorkspaceEngine
 
 
 def open_labs(
-    datasets: Sequence[str], presets: Sequence[str], cache: str | Path | None = None, data_dir: str | Path | None = None
+    datasets: Sequence[str],
+    presets: Sequence[str],
+    cache: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    options: ImportOptions = OPTIONS,
 ) -> list[Lab]:
     """Return a lab for each data set and preset, in that order, each to be started when it is first visited.
 
@@ -30,13 +35,18 @@ def open_labs(
         configured(name)
     executor, turn, labs = LocalExecutor(), threading.Lock(), []
     for dataset in datasets:
-        data = load_dataset(dataset, data_dir)
+        data = load_dataset(dataset, data_dir, options=options)
         labs += [Lab(CoreEngine(data, p, folder / "states", executor, cache=folder), data.train, folder, turn) for p in presets]
     return labs
 
 
 def open_workspace(
-    root: str, datasets: Sequence[str] = (), presets: Sequence[str] = (), data_dir: str | Path | None = None, repair: bool = False
+    root: str,
+    datasets: Sequence[str] = (),
+    presets: Sequence[str] = (),
+    data_dir: str | Path | None = None,
+    repair: bool = False,
+    options: ImportOptions = OPTIONS,
 ) -> Lab:
     """Return the lab for the model in a workspace on disk, which all visitors share; an empty folder becomes a new workspace.
 
@@ -46,7 +56,7 @@ def open_workspace(
     for option, names in (("--dataset", datasets), ("--preset", presets)):
         if len(names) > 1:
             raise InputError(f"{option} names {len(names)} with --workspace; a workspace holds one model. Name one, or leave it out.")
-    engine = WorkspaceEngine(Path(root), next(iter(datasets), None), next(iter(presets), None), data_dir, repair)
+    engine = WorkspaceEngine(Path(root), next(iter(datasets), None), next(iter(presets), None), data_dir, repair, options)
     scratch = Scratch()  # the map's coordinates reveal something of private images: they vanish with the process
     samples, lost = engine.numbered()
     return Lab(engine, samples, scratch.folder(), shared=engine.root.resolve().name, scratch=scratch, lost=lost)

@@ -338,10 +338,24 @@ def _embedded(spec: BackboneSpec, folder: Path = ASSETS) -> Backbone:
     return Backbone(spec, model, shape.image_size, [0.5] * 3, [0.25] * 3, tuple(manifest["feature_blocks"]), statistics)
 
 
+def input_size(name: str) -> int:
+    """Return the side in px of the images that a backbone takes, without loading it; raises BackboneError for an unknown name."""
+    if name == "embedded":
+        return int(read_manifest()["model"]["image_size"])
+    return int(_known(import_timm(), name).input_size[-1])
+
+
+def _known(timm: Any, name: str) -> Any:
+    """Return what timm knows of a model's weights; raises BackboneError for a name it has not."""
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name.split(".")[0]) else None
+    if config is None:
+        raise BackboneError(f"timm has no model {name!r}. List the names with timm.list_models(); 'embedded' works without a network.")
+    return config
+
+
 def _hub(spec: BackboneSpec) -> Backbone:
     timm = import_timm()
-    if not timm.is_model(spec.name.split(".")[0]):
-        raise BackboneError(f"timm has no model {spec.name!r}. List the names with timm.list_models(); 'embedded' works without a network.")
+    _known(timm, spec.name)
     try:
         model = timm.create_model(spec.name, pretrained=True, num_classes=0)
     except Exception as error:  # Hub, network and file errors share no base class

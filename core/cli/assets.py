@@ -50,7 +50,7 @@ def run_layout(args: argparse.Namespace, bar: ProgressBar) -> Result:
     from core.backbone.map_layout import layout_name, ship_layout
     from core.backbone.model import load_backbone
 
-    data = load_data(args)
+    data = load_data(args, bar)
     ship_layout(data.name, data.train, load_backbone(args.backbone))
     return {"dataset": data.name, "n": len(data.train), "file": layout_name(data.name)}
 

@@ -115,7 +115,7 @@ def _scan_workspace(args: argparse.Namespace, bar: ProgressBar) -> Result:
             signatures = Signatures.of(eraser, ids, places_of(name, eraser.samples_))
             request = workspace.forget(ids, bar).request
         else:
-            data = load_data(args)
+            data = load_data(args, bar)
             if data.name != name:
                 raise InputError(f"The workspace was made of {name}, not of {data.name}. Name its own data set with --dataset.")
             signatures = signatures_of_forgotten(eraser, name, data.train)

@@ -48,7 +48,7 @@ def run_bench(args: argparse.Namespace, bar: ProgressBar) -> Result:
     requests = _number_of_requests(args.requests) if args.what == "forget" else 0
     if args.seeds < 1:
         raise InputError(f"--seeds is {args.seeds}; give a whole number of at least 1.")
-    data = load_data(args)
+    data = load_data(args, bar)
     if args.what == "requests":
         return _bench_requests(args, data, bar)
     if args.what == "capacity":

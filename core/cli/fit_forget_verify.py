@@ -46,7 +46,7 @@ def run_fit(args: argparse.Namespace, bar: ProgressBar) -> Result:
     """Fit a model, in a workspace or with its states in the cache."""
     from core.benchmarks.metrics import evaluate
 
-    data = load_data(args)
+    data = load_data(args, bar)
     if args.workspace:
         return _fit_workspace(args, data, bar)
     eraser = fitted(args, data, bar)

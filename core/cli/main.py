@@ -10,11 +10,11 @@ import json
 import shlex
 import sys
 
-from core.cli import assets, audit, bench, fit_forget_verify, ledger
+from core.cli import assets, audit, bench, data, fit_forget_verify, ledger
 from core.cli.output import ProgressBar
 from core.errors import LMEraserError
 
-GROUPS = (fit_forget_verify, ledger, audit, bench, assets)
+GROUPS = (fit_forget_verify, ledger, audit, bench, data, assets)
 CHECKS = ("equal", "clean", "passed")  # entries of a result that decide the exit status
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+from core.cli.options import import_options
 from core.cli.output import ProgressBar
+from core.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from core.backbone.model import Backbone
@@ -31,11 +34,19 @@ def configuration(args: argparse.Namespace) -> EraserConfig:
     return config
 
 
-def load_data(args: argparse.Namespace) -> Dataset:
-    """Return the data set that the options name."""
+def load_data(args: argparse.Namespace, bar: ProgressBar | None = None) -> Dataset:
+    """Return the data set that the options name, its images no smaller than the backbone's input."""
+    from core.backbone.model import input_size
     from core.data.datasets import load_dataset
 
-    return load_dataset(args.dataset, data_dir=args.data_dir, limit=args.limit)
+    options = import_options(args, input_size(args.backbone))
+    tell = None if bar is None else lambda done, total: bar(Progress("images", done, total))
+    data = load_dataset(args.dataset, args.data_dir, args.limit, options, tell)
+    if bar is not None:
+        bar.close()
+    if data.report is not None and (data.report.skipped or data.report.warnings) and not args.json:
+        print(data.report.text(), file=sys.stderr)
+    return data
 
 
 def frozen_backbone(args: argparse.Namespace) -> Backbone:
@@ -84,7 +95,7 @@ def chooses_samples(args: argparse.Namespace) -> bool:
 
 def request_on_private_copy(args: argparse.Namespace, bar: ProgressBar) -> tuple[Dataset, LMEraser, tuple[str, ...]]:
     """Return (data set, private copy of the fitted model, ids to forget); without options the request is one random sample."""
-    data = load_data(args)
+    data = load_data(args, bar)
     ids = selected(args, data.train, default_count=1)
     return data, fitted(args, data, bar).fork(), ids
 

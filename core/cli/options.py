@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from core.cli.output import ProgressBar
 from core.errors import InputError
 from core.runtime.cache_folder import cache_folder
 
+if TYPE_CHECKING:
+    from core.data.imports.options import ImportOptions
+
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 Result: TypeAlias = dict[str, Any]  # what a command prints as JSON
 Run: TypeAlias = Callable[[argparse.Namespace, ProgressBar], Result]
 
-DATA_OPTIONS = ("dataset", "data_dir", "limit")
+IMPORT_OPTIONS = ("fit", "label_all", "image_column", "label_column", "subject_column", "strict")
+DATA_OPTIONS = ("dataset", "data_dir", "limit", *IMPORT_OPTIONS)
 MODEL_OPTIONS = ("preset", "partition", "prompt", "clusters", "cap", "steps", "backbone", "device")
 
 
@@ -36,9 +40,29 @@ def add_device_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", help="cpu, cuda or mps (default: the fastest one available)")
 
 
+def add_import_options(command: argparse.ArgumentParser) -> None:
+    """Add what may be said of a data set of one's own; the page takes the same."""
+    text = "images of different shapes: crop keeps the middle, pad adds black, stretch changes the shape (crop)"
+    command.add_argument("--fit", default="crop", metavar="HOW", help=text)
+    command.add_argument("--label-all", metavar="LABEL", help="label of images that have none")
+    command.add_argument("--image-column", metavar="NAME", help="column of a table that holds or names the images")
+    command.add_argument("--label-column", metavar="NAME", help="column that holds the label")
+    command.add_argument("--subject-column", metavar="NAME", help="column that says whose images they are")
+    command.add_argument("--strict", action="store_true", help="refuse a data set of which anything would be left out")
+
+
+def import_options(args: argparse.Namespace, size: int) -> ImportOptions:
+    """Return them for a backbone of an input size in px; raises InputError for an unknown way to fit images."""
+    from core.data.imports.options import ImportOptions
+
+    columns = (args.image_column, args.label_column, args.subject_column)
+    return ImportOptions(size, args.fit, args.label_all, *columns, strict=args.strict)
+
+
 def add_model_options(command: argparse.ArgumentParser) -> None:
     """Add the options that decide the data set and the model."""
-    command.add_argument("--dataset", default="digits", help="a name, or a folder, zip or parquet file of your own (default: digits)")
+    command.add_argument("--dataset", default="digits", help="a name, your own folder, archive or table, or user/name of the Hub (digits)")
+    add_import_options(command)
     command.add_argument("--data-dir", type=Path, help="folder of local parquet data sets")
     command.add_argument("--limit", type=int, help="use at most this many samples")
     command.add_argument("--preset", default="fast", help="fast, paper or instant")

@@ -1,53 +1,83 @@
-"""Loads named and users' image data sets as train and test samples: `load_dataset` is the one entry point."""
+"""Loads named and people's own image data sets as train and test samples: `load_dataset` is the one entry point."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from core.data.encoded_rows import EncodedRows, Label, checked_name, distinct_labels
-from core.data.images import InputLimits, shown, stack_images, within
-from core.data.named_sets import NAMED, load_named
+from core.data.images import shown, within
+from core.data.imports.options import ImportOptions
+from core.data.imports.paths import FORMS, read_path
+from core.data.imports.placing import Found, FoundSet
+from core.data.imports.report import ImportReport, counted
+from core.data.imports.splits import test_rows
+from core.data.imports.stacking import Tell, room, stacked
+from core.data.named_sets import NAMED, is_hub_name, load_from_hub, load_named
 from core.data.samples import Samples
-from core.data.user_files import load_path
 from core.errors import DataError, InputError
 
-LIMITS = InputLimits()
+OPTIONS = ImportOptions()
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Private samples that a model learns, and test samples that no one asks to forget."""
+    """Private samples that a model learns, test samples that no one asks to forget, and what became of everything that was found."""
 
     name: str
     train: Samples
     test: Samples
+    report: ImportReport | None = None
 
 
-def load_dataset(name: str, data_dir: Path | str | None = None, limit: int | None = None, limits: InputLimits = LIMITS) -> Dataset:
-    """Return a named data set, or the user's own in a folder, .zip or .parquet file.
+def load_dataset(
+    name: str,
+    data_dir: Path | str | None = None,
+    limit: int | None = None,
+    options: ImportOptions = OPTIONS,
+    tell: Tell | None = None,
+) -> Dataset:
+    """Return a named data set, a person's own from a path, or one of the Hub by its name, `user/name`.
 
     Names: digits comes with scikit-learn (8x8 scaled to 0..255, stratified 80/20). cifar10, cifar100 and svhn are read from
     `<data_dir>/<name>/train.parquet` and `test.parquet`, else from the Hub; gtsrb and madbase from local files only. If `data_dir`
     is None, it is the environment's LMERASER_DATA, else `../shared/data` beside the project.
 
-    Paths are for the machine's owner: never pass a visitor's text. A folder or zip has Hugging Face's imagefolder layout,
-    train/<class>/x.png and test/<class>/x.png, or <class>/x.png alone, which is split 80/20; metadata.csv may give file_name,
-    subject and label. A parquet file has the columns image or img, label or fine_label, and optionally subject. Links in a folder
-    are refused.
+    Paths are for the machine's owner: never pass a visitor's text. They hold images in class folders, with or without train, test and
+    validation above; tables beside images (CSV, TSV, JSON lines) that name file, label and subject; a zip or tar of these; parquet; a
+    `datasets` folder saved to disk; a clone or snapshot of a Hub repository; WebDataset shards.
 
-    All images of a set get one size (see `stack_images`: 48x48 where they differ). `limit` keeps at most this many train and this
-    many test samples, a fixed random choice. Raises DataError when the data cannot be found or used.
+    What cannot be used is left out, and `Dataset.report` says what and why. Without a test split a fifth is set apart; a subject, and
+    copies of an image, then lie on one side. Squares of one common size up to 256 px keep it, others are fitted as `options` say.
+    `limit` keeps at most this many train and this many test samples, a fixed random choice. `tell` hears how many images are read.
+    Raises DataError when the data cannot be found or used, or `options.strict` is set and an image would be left out.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}; use at least 1, or None for all.")
     if name == "digits":
         return _digits(limit)
-    train, test = load_named(name, data_dir, limits) if name in NAMED else load_path(name, limits)
-    label = name if name in NAMED else Path(name).stem
-    return _finish(label, train, test, limit, limits)
+    report = ImportReport(name if name in NAMED else Path(name).name.removesuffix(".zip") or name)
+    if name in NAMED:
+        found = load_named(name, data_dir, options, report)
+    elif is_hub_name(name) and not Path(name).exists():
+        found = load_from_hub(name, options, report)
+    elif not name or not _exists(name):
+        raise DataError(
+            f"{shown(name)} is not a data set or a path here; use digits, {', '.join(NAMED)}, user/name of the Hub, or {FORMS}."
+        )
+    else:
+        found = read_path(name, options, report)
+    return _finished(name if name in NAMED else Path(name).stem, found, limit, options, report, tell)
+
+
+def _exists(name: str) -> bool:
+    try:
+        return Path(name).exists()
+    except (OSError, ValueError):
+        return True  # `read_path` says what is wrong with it
 
 
 def _digits(limit: int | None) -> Dataset:
@@ -67,35 +97,123 @@ def _chosen(n: int, limit: int | None) -> np.ndarray:
     return np.sort(np.random.default_rng(0).permutation(n)[:limit])
 
 
-def _finish(name: str, train: EncodedRows, test: EncodedRows, limit: int | None, limits: InputLimits) -> Dataset:
-    """Cut to the limit, agree on classes, decode all images to one size, and number the samples."""
-    classes, train_labels, test_labels = _agreed_classes(train, test, limits)
-    train_rows, test_rows = _chosen(len(train_labels), limit), _chosen(len(test_labels), limit)
-    train, test = train.take(train_rows.tolist()), test.take(test_rows.tolist())
-    images = stack_images(train.blobs + test.blobs, train.names + test.names, limits)
-    cut = len(train.blobs)
-    return Dataset(
-        name,
-        Samples.build(images[:cut], train_labels[train_rows], classes, train.subjects),
-        Samples.build(images[cut:], test_labels[test_rows], classes, test.subjects),
-    )
+def _finished(name: str, found: FoundSet, limit: int | None, options: ImportOptions, report: ImportReport, tell: Tell | None) -> Dataset:
+    """Decode the images to one size, agree on train and test, cut to the limit, and number the samples."""
+    within("images in the set", len(found.images), options.limits.set_images, "give fewer")
+    within("classes", len(found.classes), options.limits.classes, "merge some")
+    train, test = _given_splits(found.images, report)
+    if test is not None:  # what the limit leaves out need not be read
+        train, test = ([part[r] for r in _chosen(len(part), limit)] for part in (train, test))
+    wanted = train + (test or [])
+    images, rows = stacked(wanted, options, report, tell)
+    _check_left(wanted, rows, options, report)
+    kept = [wanted[r] for r in rows]
+    index = {name: c for c, name in enumerate(found.classes)}
+    all_of = Samples.build(images, [index[image.label] for image in kept], found.classes, _subjects(kept))
+    is_test = rows >= len(train) if test is not None else test_rows(all_of.labels, all_of.digests, all_of.subjects)
+    sides = [np.flatnonzero(~is_test), np.flatnonzero(is_test)]
+    for side, what in zip(sides, ("train", "test"), strict=True):
+        if not len(side):
+            raise DataError(
+                f"The {what} split has 0 of {counted(len(kept), 'usable image')}; "
+                "each class needs 2 images, of 2 subjects where there are any. Add images, or a test split."
+            )
+    if test is None:
+        sides = [side[_chosen(len(side), limit)] for side in sides]
+    data = Dataset(name, _part(all_of, sides[0]), _part(all_of, sides[1]), report)
+    _describe(data, report)
+    return data
 
 
-def _agreed_classes(train: EncodedRows, test: EncodedRows, limits: InputLimits) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-    """Return the class names of both splits, and the labels of train and of test as indices into them."""
-    for split, rows in (("train", train), ("test", test)):
-        if not rows.labels:
-            raise DataError(f"The {split} split has 0 images; give at least 1.")
-    if train.classes != test.classes:
+def _part(samples: Samples, rows: np.ndarray) -> Samples:
+    """Return some rows as samples whose copies are numbered from 0."""
+    subjects = None if samples.subjects is None else [samples.subjects[r] for r in rows]
+    if subjects and not any(subjects):  # only the other side names them
+        subjects = None
+    if np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
+        images = samples.images[rows[0] : rows[0] + len(rows)]
+    else:
+        images = room((len(rows), *samples.images.shape[1:]))
+        for at in range(0, len(rows), 1024):
+            images[at : at + 1024] = samples.images[rows[at : at + 1024]]
+    return Samples.build(images, samples.labels[rows], samples.classes, subjects)
+
+
+def _subjects(images: Sequence[Found]) -> list[str] | None:
+    return [image.subject or "" for image in images] if any(image.subject for image in images) else None
+
+
+def _given_splits(images: list[Found], report: ImportReport) -> tuple[list[Found], list[Found] | None]:
+    """Return the training images, and the test images where the set names them.
+
+    Validation images are the test set of a set that has no other, and are left out where there is one.
+    """
+    by_split: dict[str, list[Found]] = {}
+    for image in images:
+        by_split.setdefault(image.split, []).append(image)
+    names = set(by_split)
+    if names == {"train", "validation"}:
+        report.warn(f"There is no test split; the {counted(len(by_split['validation']), 'validation image')} serve as one.")
+        return by_split["train"], by_split["validation"]
+    if names == {"train", "test", "validation"}:
+        report.warn(f"{counted(len(by_split['validation']), 'validation image')} are kept apart: neither learned nor tested on.")
+        for image in by_split["validation"]:
+            report.skip(image.name, "of the validation split")
+        return by_split["train"], by_split["test"]
+    if names == {"train", "test"}:
+        return by_split["train"], by_split["test"]
+    if len(names) == 1 and names <= {"", "train"}:
+        return by_split[names.pop()], None
+    listed = ", ".join(f"{name or 'images outside'} ({len(by_split[name]):,})" for name in sorted(by_split))
+    raise DataError(f"Splits found: {listed}; give train and test, or train alone, or <class>/<image> without splits.")
+
+
+def _check_left(wanted: Sequence[Found], rows: np.ndarray, options: ImportOptions, report: ImportReport) -> None:
+    if not len(rows):
+        reason, names = next(iter(report.reasons.items()), ("nothing found", [report.name]))
+        raise DataError(f"0 of {counted(len(wanted), 'image')} can be used, mostly because: {reason} ({shown(names[0])}). Give others.")
+    if options.strict and report.skipped:
+        name, reason = report.skipped[0]
         raise DataError(
-            f"train names {len(train.classes or ())} classes and test {len(test.classes or ())}, not the same ones; use the same in both."
+            f"{counted(len(report.skipped), 'file')} would be left out, first {shown(name)}: {reason}. "
+            "Take them out, or leave --strict out."
         )
-    values: list[Label] = list(range(len(train.classes))) if train.classes is not None else distinct_labels(train.labels + test.labels)
-    within("classes", len(values), limits.classes, "merge some")
-    index = {value: i for i, value in enumerate(values)}
-    unknown = [v for v in train.labels + test.labels if v not in index]
-    if unknown:
-        raise DataError(f"Label {shown(unknown[0])} is not one of {len(values)} classes; use 0 to {len(values) - 1}.")
-    names = train.classes if train.classes is not None else values
-    train_labels, test_labels = (np.array([index[v] for v in rows.labels], np.int64) for rows in (train, test))
-    return tuple(checked_name(v, "class", limits) for v in names), train_labels, test_labels
+
+
+def _describe(data: Dataset, report: ImportReport) -> None:
+    """Fill in what only the finished set tells: counts, and what people should know of them."""
+    train, test = data.train, data.test
+    report.size = (train.images.shape[1], train.images.shape[2])
+    report.splits = {"train": len(train), "test": len(test)}
+    counts = [np.bincount(part.labels, minlength=len(train.classes)) for part in (train, test)]
+    report.classes = {name: int(counts[0][c] + counts[1][c]) for c, name in enumerate(train.classes)}
+    single = [name for c, name in enumerate(train.classes) if counts[0][c] + counts[1][c] == 1]
+    if single:
+        report.warn(f"{counted(len(single), 'class', 'classes')} with one image, which nothing tests: {', '.join(map(shown, single[:5]))}.")
+    untrained = [name for c, name in enumerate(train.classes) if not counts[0][c] and counts[1][c]]
+    if untrained:
+        report.warn(f"Without a training image: class {', '.join(map(shown, untrained[:5]))}.")
+    copies = len(train) + len(test) - len({*train.digests, *test.digests})
+    both = set(train.digests) & set(test.digests)
+    if copies - len(both):
+        exact = counted(copies - len(both), "exact copy", "exact copies")
+        report.warn(f"{exact} of other images; forgetting one leaves the others.")
+    if both:
+        report.warn(f"{counted(len(both), 'image')} lie in train and test; the test accuracy is flattered by them.")
+    if train.subjects is not None and test.subjects is not None:
+        report.subjects = len({*train.subjects, *test.subjects})
+        shared = set(train.subjects) & set(test.subjects)
+        if shared:
+            report.warn(f"{counted(len(shared), 'subject')} lie in train and test; the test accuracy is flattered by them.")
+    alike = _other_labels(train, test)
+    if alike:
+        report.warn(f"{counted(alike, 'image')} have an exact copy with another label.")
+
+
+def _other_labels(train: Samples, test: Samples) -> int:
+    """Return how many different images stand under more than one label."""
+    labels: dict[bytes, set[int]] = {}
+    for part in (train, test):
+        for image, label in zip(part.images, part.labels, strict=True):
+            labels.setdefault(image.tobytes(), set()).add(int(label))
+    return sum(n for n in Counter(len(found) for found in labels.values() if len(found) > 1).values())

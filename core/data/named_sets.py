@@ -1,19 +1,20 @@
-"""The data sets that have a name: local parquet files first, else the Hugging Face Hub."""
+"""The data sets that have a name: local parquet files first, else the Hugging Face Hub; and any other one of the Hub."""
 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from core.data.encoded_rows import EncodedRows
-from core.data.images import InputLimits, shown
-from core.data.parquet import collect_rows, read_parquet
+from core.data.images import SUFFIXES, shown, within
+from core.data.imports.metadata import TABLES
+from core.data.imports.options import ImportOptions
+from core.data.imports.paths import read_path
+from core.data.imports.placing import FoundSet
+from core.data.imports.report import ImportReport
+from core.data.imports.tables import TableFile, read_tables
 from core.errors import DataError
-
-if TYPE_CHECKING:
-    from datasets import DatasetDict
 
 OFFLINE = "digits needs neither files nor network"
 
@@ -34,18 +35,41 @@ NAMED: dict[str, HubSource | None] = {
     "gtsrb": None,  # local files only
     "madbase": None,
 }
+DATA = [f"*{ending}" for ending in (*SUFFIXES, *TABLES, ".zip", ".tar", ".tgz", ".tar.gz", ".cls")]
 
 
-def load_named(name: str, data_dir: Path | str | None, limits: InputLimits) -> tuple[EncodedRows, EncodedRows]:
-    """Return train and test of a set in NAMED, from `data_dir` or the Hub; raises DataError when neither has it."""
+def load_named(name: str, data_dir: Path | str | None, options: ImportOptions, report: ImportReport) -> FoundSet:
+    """Return a set in NAMED, from `data_dir` or the Hub; raises DataError when neither has it."""
     folder = _data_dir(data_dir) / name
-    train, test = folder / "train.parquet", folder / "test.parquet"
-    if train.is_file() and test.is_file():
-        return read_parquet([train], "train", limits), read_parquet([test], "test", limits)
+    tables = [TableFile(folder / f"{split}.parquet", f"{split}.parquet", split, "") for split in ("train", "test")]
+    if all(table.path.is_file() for table in tables):
+        return read_tables(tables, folder, options, report)
     source = NAMED[name]
     if source is None:
         raise DataError(_absent(name, folder, "it is not on the Hub"))
-    return _from_hub(name, source, folder, limits)
+    try:
+        return read_path(str(_fetched(source.repo, [source.train, source.test], options)), options, report)
+    except Exception as error:  # network, authorization, disk: many kinds, of several libraries
+        why = f"{source.repo} cannot be loaded from the Hub ({type(error).__name__}: {shown(error)})"
+        raise DataError(_absent(name, folder, why)) from error
+
+
+def is_hub_name(name: str) -> bool:
+    """Return whether a text has the form of a Hub repository's name, user/name."""
+    return re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name, re.ASCII) is not None
+
+
+def load_from_hub(name: str, options: ImportOptions, report: ImportReport) -> FoundSet:
+    """Return a data set of the Hub: its tables where it has any, else its images and archives; raises DataError."""
+    try:
+        return read_path(str(_fetched(name, None, options)), options, report)
+    except DataError:
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{shown(name)} is not a path here, and cannot be loaded from the Hub ({type(error).__name__}: {shown(error)}). "
+            f"Check the name and the network. What works offline: {OFFLINE}; so do your own images."
+        ) from error
 
 
 def _data_dir(data_dir: Path | str | None) -> Path:
@@ -60,21 +84,28 @@ def _absent(name: str, folder: Path, why: str) -> str:
     )
 
 
-def _from_hub(name: str, source: HubSource, folder: Path, limits: InputLimits) -> tuple[EncodedRows, EncodedRows]:
-    try:
-        splits = _fetch(source)
-    except Exception as error:  # network, authorization, disk: many kinds, of several libraries
-        why = f"{source.repo} cannot be loaded from the Hub ({type(error).__name__}: {shown(error)})"
-        raise DataError(_absent(name, folder, why)) from error
-    train, test = (collect_rows(splits[s], len(splits[s]), f"{source.repo} {s}", limits) for s in ("train", "test"))
-    return train, test
+def _fetched(repo: str, patterns: list[str] | None, options: ImportOptions) -> Path:
+    """Download a repository's data into the Hub's own cache, which stays, with progress; return the folder.
 
-
-def _fetch(source: HubSource) -> DatasetDict:
-    """Download the parquet files into the Hub's own cache, which stays; without a network it fails in seconds, not after retries."""
-    import datasets
+    Without a network it fails in seconds, not after retries. What is already there is not asked for again.
+    """
     import huggingface_hub
 
     if not huggingface_hub.constants.HF_HUB_OFFLINE:
-        huggingface_hub.HfApi().dataset_info(source.repo, timeout=10)
-    return datasets.load_dataset(source.repo, data_files={"train": source.train, "test": source.test}, verification_mode="no_checks")
+        info = huggingface_hub.HfApi().dataset_info(repo, timeout=10, files_metadata=True)
+        files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
+        patterns = patterns or _patterns(list(files))
+        size = sum(size for name, size in files.items() if any(_fits(name, pattern) for pattern in patterns))
+        within(f"bytes of {shown(repo)} on the Hub", size, options.limits.set_bytes, "choose a smaller set")
+    return Path(huggingface_hub.snapshot_download(repo, repo_type="dataset", allow_patterns=patterns))
+
+
+def _patterns(names: list[str]) -> list[str]:
+    """Return what to take of a repository: its parquet files where it has any, else everything that is data."""
+    return ["*.parquet"] if any(name.endswith(".parquet") for name in names) else DATA
+
+
+def _fits(name: str, pattern: str) -> bool:
+    from fnmatch import fnmatch
+
+    return fnmatch(name, pattern)

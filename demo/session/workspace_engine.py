@@ -7,16 +7,18 @@ like any other fit.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from core.audit.selftest_cache import kept_selftest
-from core.data.datasets import Dataset, load_dataset
+from core.data.datasets import OPTIONS, Dataset, load_dataset
+from core.data.imports.options import ImportOptions
 from core.data.samples import Samples
 from core.errors import DataError, InputError, RepairNeeded
 from core.runtime.cache_folder import cache_folder
@@ -33,9 +35,9 @@ if TYPE_CHECKING:
 class WorkspaceModel(CoreModel):
     """The model of a workspace; its ledger and its copies of the samples lie on disk."""
 
-    def __init__(self, workspace: Workspace, test: Samples, name: str, data_dir: str | Path | None):
+    def __init__(self, workspace: Workspace, test: Samples, name: str, reread: Callable[[], Dataset]):
         super().__init__(workspace.eraser, test, name, workspace)
-        self.folder, self.data_dir = workspace.root, data_dir
+        self.folder, self._reread = workspace.root, reread
 
     def residue(self, known: Samples, folders: Sequence[Path]) -> dict[str, Any]:
         """Scan the workspace, the folders and this process; the forgotten images are read from the data set once more."""
@@ -43,14 +45,22 @@ class WorkspaceModel(CoreModel):
         from core.audit.memory_walk import registries_of
         from core.audit.residue_scan import scan
 
-        signatures = signatures_of_forgotten(self.eraser, self.name, load_dataset(self.name, self.data_dir).train)
+        signatures = signatures_of_forgotten(self.eraser, self.name, self._reread().train)
         return scan(signatures, [self.folder, *folders], registries_of(self.eraser, PACKAGES), PACKAGES).to_json()
 
 
 class WorkspaceEngine:
     """A workspace that is made or loaded by `fitted`. `retained` are the samples that remain, until then."""
 
-    def __init__(self, root: Path, dataset: str | None, preset: str | None, data_dir: str | Path | None = None, repair: bool = False):
+    def __init__(
+        self,
+        root: Path,
+        dataset: str | None,
+        preset: str | None,
+        data_dir: str | Path | None = None,
+        repair: bool = False,
+        options: ImportOptions = OPTIONS,
+    ):
         """Lock the folder, and repair it if `repair` is set and it is needed.
 
         Raises StoreError when another process has it, RepairNeeded when it must be repaired, InputError when it holds another model.
@@ -59,12 +69,12 @@ class WorkspaceEngine:
         from core.workspace.about import ABOUT
         from core.workspace.workspace import Workspace
 
-        self.root, self.data_dir, self.executor = root, data_dir, LocalExecutor()
+        self.root, self.executor = root, LocalExecutor()
         self._loaded = False
         self.workspace = Workspace.attach(root, self.executor) if (root / ABOUT).exists() else None
         try:
             self.preset = self._preset(preset)
-            data = self._dataset(dataset, data_dir)
+            data = self._dataset(partial(load_dataset, data_dir=data_dir, options=options), dataset)
             if self.workspace and repair:
                 self.workspace.load(_told, repair=True)
                 self._loaded = True
@@ -97,7 +107,7 @@ class WorkspaceEngine:
         elif not self._loaded:
             self.workspace.load(progress)
         del self.retained, self.numbers  # from now on the workspace alone holds them
-        return WorkspaceModel(self.workspace, self.test, self.dataset, self.data_dir)
+        return WorkspaceModel(self.workspace, self.test, self.dataset, self._reread)
 
     def layout(self, folder: Path, compute: bool) -> np.ndarray | None:
         """Return the place of each number on the map, None if it must be computed and may not; forgotten ones lie in the middle."""
@@ -165,16 +175,18 @@ class WorkspaceEngine:
             raise InputError(f"{self.root} was made with preset {known}, not {wanted}. Leave --preset out, or choose another folder.")
         return known
 
-    def _dataset(self, wanted: str | None, data_dir: str | Path | None) -> Dataset:
+    def _dataset(self, load: Callable[[str], Dataset], wanted: str | None) -> Dataset:
         """Return the data set, for its test images; the private ones come from the workspace once there is one.
 
         A workspace outlives the data that it was made of: where they are no longer found, there are no test images.
         """
         if self.workspace is None:
-            return load_dataset(wanted or "digits", data_dir)
+            self._reread = partial(load, wanted or "digits")
+            return self._reread()
         about = self.workspace.about
+        self._reread = partial(load, wanted or about.name)
         try:
-            data = load_dataset(wanted or about.name, data_dir)
+            data = self._reread()
         except DataError:
             if wanted:
                 raise

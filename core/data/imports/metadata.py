@@ -1,0 +1,178 @@
+"""Tables beside images that name their labels and subjects: CSV, TSV and JSON lines, in the dialects that spreadsheets write."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from core.data.images import shown
+from core.data.imports.files import File
+from core.data.imports.names import UNLABELED, checked_name
+from core.data.imports.options import ImportOptions
+from core.data.imports.report import ImportReport, counted
+from core.errors import DataError, UnusableImage
+
+TABLES = (".csv", ".tsv", ".jsonl", ".ndjson")
+NAME = "metadata"  # the stem of a table that must serve; any other one is used where its rows name images
+FILE_COLUMNS = ("file_name", "filename", "file", "path", "filepath", "file_path", "image", "img", "image_id", "image_name", "name", "id")
+LABEL_COLUMNS = ("label", "fine_label", "labels", "class", "class_name", "category", "target", "y", "dx", "diagnosis", "species", "breed")
+SUBJECT_COLUMNS = ("subject", "subject_id", "person", "person_id", "patient", "patient_id", "lesion_id", "writer", "user", "identity")
+DELIMITERS = ",;\t|"
+UNNAMED = "a table that names no image here"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a table says of one image: label and subject, None where it says nothing."""
+
+    label: str | None = None
+    subject: str | None = None
+
+
+def facts_of(files: Sequence[File], images: Sequence[str], options: ImportOptions, report: ImportReport) -> dict[str, Facts]:
+    """Return what the tables among the files say, by path of the image; raises DataError for a `metadata` table that cannot serve."""
+    facts: dict[str, Facts] = {}
+    known = set(images)
+    stems: dict[str, str] = {}
+    for image in images:
+        stems.setdefault(image.rpartition(".")[0], image)
+    for file in files:
+        table = PurePosixPath(file.path)
+        if table.suffix.lower() not in TABLES:
+            continue
+        must = table.stem.casefold() == NAME
+        try:
+            rows = _rows(file)
+            found = _facts(rows, f"{table.parent}/" if str(table.parent) != "." else "", known, stems, options)
+        except (DataError, UnusableImage) as error:
+            if must:
+                raise DataError(f"{shown(file.path)}: {error}") from error
+            report.skip(file.path, UNNAMED)
+            continue
+        if not found.matched:
+            if must and rows:
+                raise DataError(
+                    f"{shown(file.path)} has {counted(len(rows), 'row')}, and none names an image here; check its file_name column."
+                )
+            report.skip(file.path, UNNAMED)
+            continue
+        _take_up(file.path, found, facts, report)
+    return facts
+
+
+@dataclass
+class _Found:
+    """The facts of one table, and how many of its rows were of no use."""
+
+    matched: dict[str, Facts]
+    missing: int = 0
+    twice: int = 0
+
+
+def _take_up(path: str, found: _Found, facts: dict[str, Facts], report: ImportReport) -> None:
+    twice = found.twice + len(found.matched.keys() & facts.keys())
+    facts |= {image: fact for image, fact in found.matched.items() if image not in facts}
+    if found.missing:
+        report.warn(f"{counted(found.missing, 'row')} of {shown(path)} name images that are not here.")
+    if twice:
+        report.warn(f"{counted(twice, 'row')} of {shown(path)} name an image once more; the first row counts.")
+
+
+def _rows(file: File) -> list[dict[str, str]]:
+    text = _text(file)
+    if file.path.lower().endswith((".jsonl", ".ndjson")):
+        return _json_rows(text)
+    csv.field_size_limit(1 << 20)
+    try:
+        dialect = csv.Sniffer().sniff(text[: text.find("\n", 4096) + 1 or None][:65_536], DELIMITERS)
+        delimiter = dialect.delimiter
+    except csv.Error:  # one column, or too few rows to tell
+        head = text.partition("\n")[0]
+        delimiter = max(DELIMITERS, key=head.count)
+    try:
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise DataError(f"it is not a table that can be read ({shown(error)}); save it again as CSV.") from error
+    return [{_folded(key): value for key, value in row.items() if isinstance(key, str) and isinstance(value, str)} for row in rows]
+
+
+def _json_rows(text: str) -> list[dict[str, str]]:
+    rows = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"line {number} is not JSON; write one object a line.") from error
+        if not isinstance(row, dict):
+            raise DataError(f"line {number} is a {type(row).__name__}; write one object a line.")
+        values = {k: v for k, v in row.items() if v is not None and not isinstance(v, (dict, list, float))}
+        rows.append({_folded(key): str(value) for key, value in values.items()})
+    return rows
+
+
+def _text(file: File) -> str:
+    """Return a table's text: UTF-8 or UTF-16 as marked, else UTF-8, else Windows' western code page."""
+    data = file.read()
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return data.decode("utf-16", "replace")
+    if b"\0" in data[:4096]:
+        raise DataError("it is not a text file; save it again as CSV.")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", "replace")
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).strip().casefold().replace(" ", "_")
+
+
+def chosen_column(names: Sequence[str], usual: Sequence[str], asked: str | None, option: str) -> str | None:
+    """Return the column that was asked for, else the first usual one, else None; raises DataError when the one asked for is missing."""
+    folded = {_folded(name): name for name in names}
+    if asked is not None:
+        if _folded(asked) not in folded:
+            raise DataError(f"{option} is {shown(asked)}, but the columns are {_listed(names)}.")
+        return folded[_folded(asked)]
+    return next((folded[name] for name in usual if name in folded), None)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(shown(name) for name in names[:20]) or "none"
+
+
+def _facts(rows: list[dict[str, str]], prefix: str, known: set[str], stems: dict[str, str], options: ImportOptions) -> _Found:
+    columns = list(rows[0]) if rows else []
+    file_column = chosen_column(columns, FILE_COLUMNS, options.image_column, "--image-column")
+    label_column = chosen_column(columns, LABEL_COLUMNS, options.label_column, "--label-column")
+    subject_column = chosen_column(columns, SUBJECT_COLUMNS, options.subject_column, "--subject-column")
+    if file_column is None:
+        raise DataError(f"its columns are {_listed(columns)}; name one file_name, or say which it is with --image-column.")
+    found = _Found({})
+    for row in rows:
+        image = _image(row.get(file_column, ""), prefix, known, stems)
+        if image is None:
+            found.missing += 1
+        elif image in found.matched:
+            found.twice += 1
+        else:
+            values = (row.get(column, "").strip() if column else None for column in (label_column, subject_column))
+            found.matched[image] = Facts(*(None if v is not None and v.casefold() in UNLABELED else v for v in values))
+            if found.matched[image].subject:
+                checked_name(found.matched[image].subject, f"subject ({shown(image)})", options.limits)
+    if label_column is not None:  # there a missing label is one, whatever the folder is called
+        found.matched = {image: fact if fact.label else Facts("", fact.subject) for image, fact in found.matched.items()}
+    return found
+
+
+def _image(value: str, prefix: str, known: set[str], stems: dict[str, str]) -> str | None:
+    """Return the image that a row names: relative to its table or to the set, with or without the ending."""
+    path = unicodedata.normalize("NFC", value.strip().replace("\\", "/").removeprefix("./"))
+    return next((p for p in (prefix + path, path) if p in known), None) or stems.get(prefix + path) or stems.get(path)
