@@ -84,6 +84,19 @@ class EraserConfig:
         """Return the settings as plain values, by record."""
         return asdict(self)
 
+    @classmethod
+    def from_json(cls, written: dict[str, dict[str, Any]]) -> EraserConfig:
+        """Return settings that `to_json` wrote, their numbers exactly as written: the cluster keys tell 1 from 1.0.
+
+        Raises KeyError, TypeError when something is missing or unknown.
+        """
+        return cls(
+            PartitionConfig(**written["partition"]),
+            PromptConfig(**written["prompt"]),
+            TrainConfig(**written["train"]),
+            ServeConfig(**written["serve"]),
+        )
+
 
 _PROMPTS = {
     "padding": PromptConfig("padding", size=6),

@@ -41,6 +41,14 @@ class BackboneSpec:
     random: ViTConfig | None = None
     seed: int = 0
 
+    @classmethod
+    def from_json(cls, written: dict[str, Any]) -> BackboneSpec:
+        """Return a specification that was written as plain values; raises KeyError, TypeError when something is missing or unknown."""
+        shape = written["random"]
+        if shape is not None:
+            shape = ViTConfig(**{**shape, "stem_widths": tuple(shape["stem_widths"])})
+        return cls(written["name"], shape, written["seed"])
+
 
 class Backbone(nn.Module):
     """A frozen model in evaluation mode: `core.backbone.vit`'s or one of timm's.

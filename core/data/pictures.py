@@ -5,6 +5,8 @@ You need it to let a person teach a model a picture of their own.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from PIL import Image
 
@@ -18,27 +20,35 @@ INK = 64  # of 255: what counts as part of a stroke
 FAINT = 24  # of 255: a picture with less contrast is empty
 
 
+@dataclass(frozen=True)
 class PictureFrame:
     """What the pictures of a data set are like, and how another picture becomes one of them.
 
-    size: (h, w) in px. strokes: whether they show light strokes on a dark ground, without color; a picture then becomes such
-    strokes, as high as theirs and in the middle. Otherwise it is cut to their shape and scaled.
+    size: (h, w) in px. gray: whether they have no color. strokes: whether they show light strokes on a dark ground; a picture then
+    becomes such strokes, `height` px high and in the middle. Otherwise it is cut to their shape and scaled.
     """
 
-    def __init__(self, samples: Samples):
-        looked = samples.images[:LOOKED_AT]
-        self.size: tuple[int, int] = (looked.shape[1], looked.shape[2])
-        self.gray = bool(len(looked)) and not np.ptp(looked, axis=3).any()
-        self.strokes = self.gray and float(np.median(looked)) < INK / 2
-        heights = [_box(image[..., 0])[1] - _box(image[..., 0])[0] for image in looked] if self.strokes else []
-        self._height = int(np.median(heights)) if heights else self.size[0]
+    size: tuple[int, int]
+    gray: bool = False
+    strokes: bool = False
+    height: int = 0
 
-    def fitted(self, data: bytes) -> np.ndarray:
+    @classmethod
+    def of(cls, samples: Samples) -> PictureFrame:
+        """Return the frame of a data set's pictures."""
+        looked = samples.images[:LOOKED_AT]
+        size = (looked.shape[1], looked.shape[2])
+        gray = bool(len(looked)) and not np.ptp(looked, axis=3).any()
+        strokes = gray and float(np.median(looked)) < INK / 2
+        heights = [_box(image[..., 0])[1] - _box(image[..., 0])[0] for image in looked] if strokes else []
+        return cls(size, gray, strokes, int(np.median(heights)) if heights else size[0])
+
+    def fitted(self, data: bytes, name: str = "your picture", limits: InputLimits = LIMITS) -> np.ndarray:
         """Return an encoded picture as an image (h, w, 3) uint8 of this frame; one of this size and kind stays as it is.
 
-        Raises DataError for what is no picture, is over `LIMITS`, or shows nothing.
+        Raises DataError for what is no picture, is over the limits, or shows nothing.
         """
-        pixels = decode_image(data, "your picture", LIMITS)
+        pixels = decode_image(data, name, limits)
         fits = pixels.shape[:2] == self.size and not (self.gray and np.ptp(pixels, axis=2).any())
         if not self.strokes:
             image = pixels if fits else self._cut(pixels)
@@ -66,7 +76,7 @@ class PictureFrame:
         strength = strength / strength.max() * 255
         top, bottom, left, right = _box(strength)
         cut = strength[top:bottom, left:right]
-        (h, w), scale = self.size, self._height / cut.shape[0]
+        (h, w), scale = self.size, self.height / cut.shape[0]
         scale = min(scale, (self.size[1] - (2 if self.size[1] > 12 else 0)) / cut.shape[1])
         tall, wide = (int(np.clip(round(side * scale), 1, most)) for side, most in zip(cut.shape, (h, w), strict=True))
         small = np.asarray(Image.fromarray(cut.astype(np.float32)).resize((wide, tall), Image.Resampling.BOX))

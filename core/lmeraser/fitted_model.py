@@ -12,20 +12,24 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
-from typing import TypeVar, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 from core.backbone.feature_cache import Derived, Inputs
 from core.backbone.model import Backbone
-from core.config import EraserConfig
+from core.config import PRESETS, EraserConfig
 from core.data.samples import Samples
 from core.errors import InputError, NotFittedError
 from core.lmeraser.global_head import SETTINGS, GlobalHead, Solved
 from core.lmeraser.prediction import ClusterCache, Serving, log_proba
 from core.lmeraser.records import ClusterState, Partition, tensors_digest
 from core.lmeraser.similarity import nearest
+
+if TYPE_CHECKING:
+    from core.lmeraser.exported.model import ExportedModel
 
 ROOT_SCHEMA = 2  # part of every root: raise it when a change alters what a root covers
 FILLED_CACHES = 2  # plan caches that hold arrays at any time: a page's base model, and the visitor's model planned on last
@@ -220,6 +224,23 @@ class FittedModel(ClassifierMixin, BaseEstimator):
             solved = self._solution[1]
         classes = len(model.samples.classes)
         return Serving(model.partition, model.keys, model.states, solved, self._backbone, self._config, classes, model.blocked)
+
+    def export(self, path: Path | str, dataset: str = "", requests: int = 0) -> Path:
+        """Write a model to take home, without its private images, into a new folder or .zip; return the path.
+
+        `dataset` and `requests` (those so far) are for its card. Raises NotFittedError, StoreError.
+        """
+        from core.lmeraser.exported.model import ExportedModel, Origin
+
+        preset = next((name for name, config in PRESETS.items() if config == self.config_), "")
+        return ExportedModel.of(self, Origin(dataset, len(self.samples_), requests, preset)).write(path)
+
+    @staticmethod
+    def load(path: Path | str, device: str = "cpu") -> ExportedModel:
+        """Read a model that `export` wrote; raises StoreError when it is damaged or its root is another one, BackboneError."""
+        from core.lmeraser.exported.model import ExportedModel
+
+        return ExportedModel.read(path, device)
 
     def similar(self, ids: str | Iterable[str], count: int = 10) -> tuple[str, ...]:
         """Return the ids of at most `count` other samples that look most like any of the given ones, the most similar first.

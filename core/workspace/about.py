@@ -12,8 +12,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter, ValidationError
 
 from core.backbone.model import BackboneSpec
-from core.backbone.vit_config import ViTConfig
-from core.config import EraserConfig, PartitionConfig, PromptConfig, ServeConfig, TrainConfig
+from core.config import EraserConfig
 from core.errors import StoreError
 
 SCHEMA = 2  # of the folder: 1 had no numbers, no digests of parts and no Merkle roots
@@ -54,7 +53,7 @@ class About:
             about, written = _FILE.validate_json(content, strict=True), json.loads(content)
             if about.schema > 1 and not about.id:
                 raise ValueError("it has no id")
-            about = replace(about, config=_config(written["config"]), backbone=_backbone(written["backbone"]))
+            about = replace(about, config=EraserConfig.from_json(written["config"]), backbone=BackboneSpec.from_json(written["backbone"]))
         except FileNotFoundError as error:
             raise StoreError(
                 f"{path.parent} is not a workspace: {path.name} is missing. Make one with Workspace.create or `fit`."
@@ -69,23 +68,6 @@ class About:
 
 
 _FILE = TypeAdapter(About)
-
-
-def _config(written: dict[str, dict]) -> EraserConfig:
-    """Return the configuration with its numbers exactly as written: the cluster keys tell 1 from 1.0."""
-    return EraserConfig(
-        PartitionConfig(**written["partition"]),
-        PromptConfig(**written["prompt"]),
-        TrainConfig(**written["train"]),
-        ServeConfig(**written["serve"]),
-    )
-
-
-def _backbone(written: dict) -> BackboneSpec:
-    shape = written["random"]
-    if shape is not None:
-        shape = ViTConfig(**{**shape, "stem_widths": tuple(shape["stem_widths"])})
-    return BackboneSpec(written["name"], shape, written["seed"])
 
 
 def _reason(error: Exception) -> str:

@@ -37,7 +37,7 @@ class TeachPanel:
     @functools.cached_property
     def frame(self) -> PictureFrame:
         """What the data set's pictures are like."""
-        return PictureFrame(self.lab.samples)
+        return PictureFrame.of(self.lab.samples)
 
     def components(self) -> Parts:
         """Create the sheet, the names, and the buttons."""

@@ -25,7 +25,7 @@ def drawing(ink, ground, size=(280, 280)) -> Image.Image:
 
 @pytest.fixture(scope="module")
 def digits_frame(digits):
-    return PictureFrame(digits.train)
+    return PictureFrame.of(digits.train)
 
 
 def test_a_picture_of_the_data_set_stays_as_it_is(digits, digits_frame):
@@ -52,7 +52,7 @@ def test_a_drawing_is_read_as_what_it_shows(digits, digits_frame):
 
 def test_a_photo_is_cut_in_the_middle_and_never_squeezed():
     colors = Samples.build(np.random.default_rng(0).integers(0, 255, (20, 32, 32, 3), np.uint8), np.zeros(20, int), ("a",))
-    frame = PictureFrame(colors)
+    frame = PictureFrame.of(colors)
     assert not frame.strokes and not frame.gray
     photo = np.zeros((100, 300, 3), np.uint8)
     photo[:, 100:200] = (200, 10, 10)
