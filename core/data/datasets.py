@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from core.data.images import shown, within
+from core.data.imports.files import SYSTEM
 from core.data.imports.options import ImportOptions
 from core.data.imports.paths import FORMS, read_path
 from core.data.imports.placing import Found, FoundSet
@@ -59,10 +62,11 @@ def load_dataset(
         raise InputError(f"limit is {limit}; use at least 1, or None for all.")
     if name == "digits":
         return _digits(limit)
-    report = ImportReport(name if name in NAMED else Path(name).name.removesuffix(".zip") or name)
+    title = name if name in NAMED else _title(name)
+    report = ImportReport(title)
     if name in NAMED:
         found = load_named(name, data_dir, options, report)
-    elif is_hub_name(name) and not Path(name).exists():
+    elif is_hub_name(name) and not _exists(str(Path(name).parent)):  # `pets/cats` beside a folder pets is a mistyped path
         found = load_from_hub(name, options, report)
     elif not name or not _exists(name):
         raise DataError(
@@ -70,7 +74,14 @@ def load_dataset(
         )
     else:
         found = read_path(name, options, report)
-    return _finished(name if name in NAMED else Path(name).stem, found, limit, options, report, tell)
+    return _finished(title, found, limit, options, report, tell)
+
+
+def _title(name: str) -> str:
+    """Return the last part of a path, without the ending of an archive or table."""
+    last = os.path.basename(os.path.abspath(name)) or name
+    ending = next((e for e in (".tar.gz", ".tgz", ".zip", ".tar", ".parquet", ".arrow") if last.lower().endswith(e)), "")
+    return last[: len(last) - len(ending)] or last
 
 
 def _exists(name: str) -> bool:
@@ -108,6 +119,9 @@ def _finished(name: str, found: FoundSet, limit: int | None, options: ImportOpti
     images, rows = stacked(wanted, options, report, tell)
     _check_left(wanted, rows, options, report)
     kept = [wanted[r] for r in rows]
+    empty = sorted(set(found.classes) - {image.label for image in kept}) if limit is None else []
+    if empty:
+        report.warn(f"{counted(len(empty), 'class', 'classes')} without a usable image: {', '.join(map(shown, empty[:5]))}.")
     index = {name: c for c, name in enumerate(found.classes)}
     all_of = Samples.build(images, [index[image.label] for image in kept], found.classes, _subjects(kept))
     is_test = rows >= len(train) if test is not None else test_rows(all_of.labels, all_of.digests, all_of.subjects)
@@ -172,11 +186,11 @@ def _check_left(wanted: Sequence[Found], rows: np.ndarray, options: ImportOption
     if not len(rows):
         reason, names = next(iter(report.reasons.items()), ("nothing found", [report.name]))
         raise DataError(f"0 of {counted(len(wanted), 'image')} can be used, mostly because: {reason} ({shown(names[0])}). Give others.")
-    if options.strict and report.skipped:
-        name, reason = report.skipped[0]
+    lost = [(name, reason) for name, reason in report.skipped if reason != SYSTEM]
+    if options.strict and lost:
+        name, reason = lost[0]
         raise DataError(
-            f"{counted(len(report.skipped), 'file')} would be left out, first {shown(name)}: {reason}. "
-            "Take them out, or leave --strict out."
+            f"{counted(len(lost), 'file')} would be left out, first {shown(name)}: {reason}. Take them out, or leave --strict out."
         )
 
 
@@ -215,5 +229,5 @@ def _other_labels(train: Samples, test: Samples) -> int:
     labels: dict[bytes, set[int]] = {}
     for part in (train, test):
         for image, label in zip(part.images, part.labels, strict=True):
-            labels.setdefault(image.tobytes(), set()).add(int(label))
+            labels.setdefault(hashlib.sha256(image.tobytes()).digest(), set()).add(int(label))
     return sum(n for n in Counter(len(found) for found in labels.values() if len(found) > 1).values())

@@ -108,15 +108,13 @@ def decode(data: bytes, name: str = "image", limits: InputLimits = InputLimits()
     try:
         with _opened(data) as image:
             many = image.width * image.height
-            if side and image.format in ("JPEG", "MPO") and min(image.size) > 4 * DETAIL * side:
+            if side and image.format in ("JPEG", "MPO") and min(image.size) > max(4 * DETAIL * side, LARGEST_SIDE):
                 image.draft("RGB", (DETAIL * side, DETAIL * side))
             _check_pixels(image, many, name, limits)
-            if getattr(image, "n_frames", 1) > 1 and image.format not in ("MPO", "ICO"):
+            if getattr(image, "is_animated", False) and image.format not in ("MPO", "ICO"):
                 repairs.add("first frame")
-            upright = ImageOps.exif_transpose(image)
-            if image.getexif().get(0x0112, 1) in range(2, 9):
-                repairs.add("rotated")
-            pixels = np.array(_rgb(upright, repairs))
+            image.load()
+            pixels = np.array(_rgb(_upright(image, repairs), repairs))
     except DataError:
         raise
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:  # the first one's own words name an object in memory
@@ -159,6 +157,18 @@ def _check_pixels(image: Image.Image, many: int, name: str, limits: InputLimits)
             f"{shown(name)} in pixels: {many:,} is over the limit of {limits.image_pixels:,}; scale it down.",
             f"over {limits.image_pixels:,} pixels",
         )
+
+
+def _upright(image: Image.Image, repairs: set[str]) -> Image.Image:
+    """Return an image as its EXIF tag says it is to be seen; a tag that cannot be read says nothing."""
+    try:
+        if image.getexif().get(0x0112, 1) not in range(2, 9):
+            return image
+        upright = ImageOps.exif_transpose(image)
+    except Exception:  # the pixels are sound
+        return image
+    repairs.add("rotated")
+    return upright
 
 
 def _rgb(image: Image.Image, repairs: set[str]) -> Image.Image:

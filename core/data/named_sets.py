@@ -35,7 +35,8 @@ NAMED: dict[str, HubSource | None] = {
     "gtsrb": None,  # local files only
     "madbase": None,
 }
-DATA = [f"*{ending}" for ending in (*SUFFIXES, *TABLES, ".zip", ".tar", ".tgz", ".tar.gz", ".cls")]
+ENDINGS = (*SUFFIXES, *TABLES, ".arrow", ".zip", ".tar", ".tgz", ".tar.gz")
+DATA = [f"*{written}" for ending in ENDINGS for written in (ending, ending.upper())]  # the Hub's patterns tell case
 
 
 def load_named(name: str, data_dir: Path | str | None, options: ImportOptions, report: ImportReport) -> FoundSet:
@@ -89,15 +90,15 @@ def _fetched(repo: str, patterns: list[str] | None, options: ImportOptions) -> P
 
     Without a network it fails in seconds, not after retries. What is already there is not asked for again.
     """
-    import huggingface_hub
+    from huggingface_hub import HfApi, constants, snapshot_download
 
-    if not huggingface_hub.constants.HF_HUB_OFFLINE:
-        info = huggingface_hub.HfApi().dataset_info(repo, timeout=10, files_metadata=True)
+    if not constants.HF_HUB_OFFLINE:
+        info = HfApi().dataset_info(repo, timeout=10, files_metadata=True)
         files = {file.rfilename: file.size or 0 for file in info.siblings or ()}
         patterns = patterns or _patterns(list(files))
         size = sum(size for name, size in files.items() if any(_fits(name, pattern) for pattern in patterns))
         within(f"bytes of {shown(repo)} on the Hub", size, options.limits.set_bytes, "choose a smaller set")
-    return Path(huggingface_hub.snapshot_download(repo, repo_type="dataset", allow_patterns=patterns))
+    return Path(snapshot_download(repo, repo_type="dataset", allow_patterns=patterns))
 
 
 def _patterns(names: list[str]) -> list[str]:

@@ -11,10 +11,11 @@ import stat
 import struct
 import tarfile
 import threading
+import unicodedata
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -31,11 +32,16 @@ LINK = "a link or special file"
 
 @dataclass(frozen=True)
 class File:
-    """A file of a set: its path there, with slashes and in NFC, and how to read it, which raises UnusableImage."""
+    """A file of a set: its path there, with slashes and in NFC, and how to read it, which raises UnusableImage.
+
+    disk: where it lies, unless it is a member of an archive. written: its path as its maker wrote it.
+    """
 
     path: str
     read: Callable[[], bytes]
     size: int = 0
+    disk: Path | None = None
+    written: str = ""
 
 
 def files_of(path: Path, limits: InputLimits, report: ImportReport) -> list[File]:
@@ -47,10 +53,19 @@ def files_of(path: Path, limits: InputLimits, report: ImportReport) -> list[File
     else:
         found = _tar(path, limits, report)
     files: dict[str, File] = {}
+    folders: dict[str, set[str]] = {}
     for file in found:
-        if file.path in files:
+        folders.setdefault(file.path.rpartition("/")[0], set()).add(file.written.replace("\\", "/").rpartition("/")[0])
+        other = unicodedata.normalize("NFD", file.path)
+        if file.path not in files:
+            files[file.path] = file
+        elif files[file.path].written != file.written and other not in files:  # two Unicode forms of one name are two files
+            files[other] = replace(file, path=other)
+        else:
             report.skip(file.path, "a second file of the same name")
-        files.setdefault(file.path, file)
+    for folder, forms in folders.items():
+        if folder in forms and any(unicodedata.normalize("NFC", form) != form for form in forms):
+            report.warn(f"Folder {shown(folder)} is there in two Unicode forms of one name; they count as one.")
     within("files in the set", len(files), limits.set_images, "give fewer")
     return [files[name] for name in sorted(files)]
 
@@ -85,10 +100,10 @@ def _read_one(path: Path, name: str, limits: InputLimits) -> bytes:
         raise UnusableImage(str(error), "cannot be read") from error
 
 
-def _named(raw: str, limits: InputLimits, report: ImportReport) -> str | None:
+def _named(raw: str, limits: InputLimits, report: ImportReport, on_disk: bool = False) -> str | None:
     """Return a path in its one form, or None for one that is left out."""
     try:
-        name = plain_path(raw, limits)
+        name = plain_path(raw, limits, on_disk)
     except UnusableImage as error:
         report.skip(raw, error.reason)
         return None
@@ -107,7 +122,8 @@ def _walk(root: Path, folder: Path, prefix: str, limits: InputLimits, report: Im
         report.skip(prefix, "a folder that cannot be listed")
         return
     for entry in entries:
-        name = _named(prefix + entry.name.replace("\\", "_"), limits, report)  # there, a backslash is a character like others
+        written = prefix + entry.name.replace("\\", "_")  # there, a backslash is a character like others
+        name = _named(written, limits, report, on_disk=True)
         if name is None:
             continue
         try:
@@ -116,14 +132,15 @@ def _walk(root: Path, folder: Path, prefix: str, limits: InputLimits, report: Im
                 if target is None:
                     report.skip(name, LINK)
                 else:
-                    yield File(name, partial(_read_one, target, name, limits), target.stat().st_size)
+                    yield File(name, partial(_read_one, target, name, limits), target.stat().st_size, target, written)
             elif entry.is_dir():
                 if name.count("/") >= DEPTH:
                     report.skip(name, f"over {DEPTH} folders deep")
                 else:
-                    yield from _walk(root, Path(entry.path), f"{name}/", limits, report)
+                    yield from _walk(root, Path(entry.path), f"{written}/", limits, report)
             elif entry.is_file():
-                yield File(name, partial(_read_one, Path(entry.path), name, limits), entry.stat().st_size)
+                path = Path(entry.path)
+                yield File(name, partial(_read_one, path, name, limits), entry.stat().st_size, path, written)
             else:
                 report.skip(name, LINK)
         except OSError:
@@ -170,7 +187,8 @@ def _zip(path: Path, limits: InputLimits, report: ImportReport) -> list[File]:
             if reason := _refused(member):
                 report.skip(name, reason)
             else:
-                files.append(File(name, partial(_unzip, archive, member, name, lock, unpacked, limits), member.file_size))
+                read = partial(_unzip, archive, member, name, lock, unpacked, limits)
+                files.append(File(name, read, member.file_size, written=raw_name))
     except DataError:
         raise
     except Exception as error:  # zipfile raises many kinds on damaged archives
@@ -233,11 +251,14 @@ def _tar(path: Path, limits: InputLimits, report: ImportReport) -> list[File]:
     """Return the members of a tar, plain or gzipped; a gzipped one is unpacked in memory."""
     size = path.stat().st_size
     within(f"{shown(path.name)} in bytes", size, limits.zip_bytes, "give a smaller archive")
-    files = []
+    files, whole = [], True
     try:
         with open(path, "rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
-        content = io.BytesIO(_gunzipped(path, size, limits)) if packed else None
+        content = _gunzipped(path, size, limits) if packed else None
+        whole = _ended(path, content)
+        if not whole:
+            report.warn(f"{shown(path.name)} ends without a tar's mark of its end; it may be cut off.")
         with tarfile.open(path if content is None else None, "r:", content, errorlevel=1) as archive:
             for number, member in enumerate(archive):
                 within("members of the tar", number + 1, limits.zip_entries, "give fewer files")
@@ -248,32 +269,48 @@ def _tar(path: Path, limits: InputLimits, report: ImportReport) -> list[File]:
                     report.skip(name, LINK)
                     continue
                 read = partial(_untar, path, content, member.offset_data, member.size, name, limits)
-                files.append(File(name, read, member.size))
+                files.append(File(name, read, member.size, written=member.name))
     except DataError:
         raise
     except Exception as error:  # tarfile and zlib raise many kinds on damaged archives
+        if files and not whole:  # what comes before the cut can be used
+            return files
         raise DataError(
             f"{shown(path.name)} ({size:,} bytes) is not a usable tar archive ({type(error).__name__}: {shown(error)}); pack it again."
         ) from error
     return files
 
 
-def _gunzipped(path: Path, size: int, limits: InputLimits) -> bytes:
-    out, unpacked, engine = bytearray(), _Unpacked(size, limits), zlib.decompressobj(31)
+def _gunzipped(path: Path, size: int, limits: InputLimits) -> io.BytesIO:
+    out, unpacked, engine = io.BytesIO(), _Unpacked(size, limits), zlib.decompressobj(31)
     with open(path, "rb") as raw:
         while block := raw.read(1 << 20):
             while block:
+                if engine.eof:  # some programs write several parts one after another
+                    engine = zlib.decompressobj(31)
                 part = engine.decompress(block, 1 << 24)
                 unpacked.add(len(part))
-                out += part
-                block = engine.unconsumed_tail
-    return bytes(out)
+                out.write(part)
+                block = engine.unconsumed_tail or engine.unused_data.lstrip(b"\0")  # zeros may fill up the last block
+    out.seek(0)
+    return out
+
+
+def _ended(path: Path, content: io.BytesIO | None) -> bool:
+    """Return whether a tar ends as its format demands, with a block of zeros."""
+    if content is not None:
+        with content.getbuffer() as whole:
+            return not any(whole[-512:])
+    with open(path, "rb") as raw:
+        raw.seek(max(0, path.stat().st_size - 512))
+        return not any(raw.read())
 
 
 def _untar(path: Path, content: io.BytesIO | None, at: int, size: int, name: str, limits: InputLimits) -> bytes:
     check_size(size, name, limits)
     if content is not None:
-        data = bytes(content.getbuffer()[at : at + size])
+        with content.getbuffer() as whole:
+            data = bytes(whole[at : at + size])
     else:
         with open(path, "rb") as raw:
             raw.seek(at)

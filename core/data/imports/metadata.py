@@ -6,13 +6,13 @@ import csv
 import io
 import json
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from core.data.images import shown
 from core.data.imports.files import File
-from core.data.imports.names import UNLABELED, checked_name
+from core.data.imports.names import UNLABELED
 from core.data.imports.options import ImportOptions
 from core.data.imports.report import ImportReport, counted
 from core.errors import DataError, UnusableImage
@@ -37,10 +37,7 @@ class Facts:
 def facts_of(files: Sequence[File], images: Sequence[str], options: ImportOptions, report: ImportReport) -> dict[str, Facts]:
     """Return what the tables among the files say, by path of the image; raises DataError for a `metadata` table that cannot serve."""
     facts: dict[str, Facts] = {}
-    known = set(images)
-    stems: dict[str, str] = {}
-    for image in images:
-        stems.setdefault(image.rpartition(".")[0], image)
+    known = _Known(images)
     for file in files:
         table = PurePosixPath(file.path)
         if table.suffix.lower() not in TABLES:
@@ -48,8 +45,11 @@ def facts_of(files: Sequence[File], images: Sequence[str], options: ImportOption
         must = table.stem.casefold() == NAME
         try:
             rows = _rows(file)
-            found = _facts(rows, f"{table.parent}/" if str(table.parent) != "." else "", known, stems, options)
+            found = _facts(rows, f"{table.parent}/" if str(table.parent) != "." else "", known, options)
         except (DataError, UnusableImage) as error:
+            if isinstance(error, UnusableImage) and not file.size:
+                report.skip(file.path, error.reason)
+                continue
             if must:
                 raise DataError(f"{shown(file.path)}: {error}") from error
             report.skip(file.path, UNNAMED)
@@ -63,6 +63,36 @@ def facts_of(files: Sequence[File], images: Sequence[str], options: ImportOption
             continue
         _take_up(file.path, found, facts, report)
     return facts
+
+
+class _Known:
+    """The images of a set, by what a row may call them."""
+
+    def __init__(self, images: Sequence[str]):
+        self._paths = set(images)
+        self._stems = _unique((image.rpartition(".")[0], image) for image in images)
+        self._files = _unique((image.rpartition("/")[2], image) for image in images)
+        self._file_stems = _unique((image.rpartition("/")[2].rpartition(".")[0], image) for image in images)
+
+    def named(self, value: str, prefix: str) -> str | None:
+        """Return the image that a row names: by its path from the table or the set, or its file name alone if no other has it."""
+        path = unicodedata.normalize("NFC", value.strip().replace("\\", "/").removeprefix("./"))
+        for whole in (prefix + path, path):
+            if whole in self._paths:
+                return whole
+        by_stem = self._stems.get(prefix + path) or self._stems.get(path)
+        return by_stem or (None if "/" in path else self._files.get(path) or self._file_stems.get(path))
+
+
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return a dict without the keys that come more than once."""
+    found: dict[str, str] = {}
+    twice = set()
+    for key, value in pairs:
+        if key in found:
+            twice.add(key)
+        found[key] = value
+    return {key: value for key, value in found.items() if key not in twice}
 
 
 @dataclass
@@ -88,17 +118,24 @@ def _rows(file: File) -> list[dict[str, str]]:
     if file.path.lower().endswith((".jsonl", ".ndjson")):
         return _json_rows(text)
     csv.field_size_limit(1 << 20)
+    head = text.partition("\n")[0]
+    if head.casefold().startswith("sep="):  # Excel's own hint
+        text = text.partition("\n")[2]
     try:
-        dialect = csv.Sniffer().sniff(text[: text.find("\n", 4096) + 1 or None][:65_536], DELIMITERS)
-        delimiter = dialect.delimiter
-    except csv.Error:  # one column, or too few rows to tell
-        head = text.partition("\n")[0]
-        delimiter = max(DELIMITERS, key=head.count)
-    try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter))
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text.partition("\n")[0])))
     except csv.Error as error:
         raise DataError(f"it is not a table that can be read ({shown(error)}); save it again as CSV.") from error
     return [{_folded(key): value for key, value in row.items() if isinstance(key, str) and isinstance(value, str)} for row in rows]
+
+
+def _delimiter(head: str) -> str:
+    """Return the delimiter that makes most columns with a usual name of a table's first line, else most columns."""
+
+    def columns(delimiter: str) -> tuple[int, int]:
+        names = [_folded(name) for name in next(csv.reader([head], delimiter=delimiter), [])]
+        return sum(name in (*FILE_COLUMNS, *LABEL_COLUMNS, *SUBJECT_COLUMNS) for name in names), len(names)
+
+    return max(DELIMITERS, key=columns)
 
 
 def _json_rows(text: str) -> list[dict[str, str]]:
@@ -148,7 +185,7 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(shown(name) for name in names[:20]) or "none"
 
 
-def _facts(rows: list[dict[str, str]], prefix: str, known: set[str], stems: dict[str, str], options: ImportOptions) -> _Found:
+def _facts(rows: list[dict[str, str]], prefix: str, known: _Known, options: ImportOptions) -> _Found:
     columns = list(rows[0]) if rows else []
     file_column = chosen_column(columns, FILE_COLUMNS, options.image_column, "--image-column")
     label_column = chosen_column(columns, LABEL_COLUMNS, options.label_column, "--label-column")
@@ -157,7 +194,7 @@ def _facts(rows: list[dict[str, str]], prefix: str, known: set[str], stems: dict
         raise DataError(f"its columns are {_listed(columns)}; name one file_name, or say which it is with --image-column.")
     found = _Found({})
     for row in rows:
-        image = _image(row.get(file_column, ""), prefix, known, stems)
+        image = known.named(row.get(file_column, ""), prefix)
         if image is None:
             found.missing += 1
         elif image in found.matched:
@@ -165,14 +202,6 @@ def _facts(rows: list[dict[str, str]], prefix: str, known: set[str], stems: dict
         else:
             values = (row.get(column, "").strip() if column else None for column in (label_column, subject_column))
             found.matched[image] = Facts(*(None if v is not None and v.casefold() in UNLABELED else v for v in values))
-            if found.matched[image].subject:
-                checked_name(found.matched[image].subject, f"subject ({shown(image)})", options.limits)
     if label_column is not None:  # there a missing label is one, whatever the folder is called
         found.matched = {image: fact if fact.label else Facts("", fact.subject) for image, fact in found.matched.items()}
     return found
-
-
-def _image(value: str, prefix: str, known: set[str], stems: dict[str, str]) -> str | None:
-    """Return the image that a row names: relative to its table or to the set, with or without the ending."""
-    path = unicodedata.normalize("NFC", value.strip().replace("\\", "/").removeprefix("./"))
-    return next((p for p in (prefix + path, path) if p in known), None) or stems.get(prefix + path) or stems.get(path)

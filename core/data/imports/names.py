@@ -29,13 +29,14 @@ def split_in(stem: str) -> str | None:
     return split_of(re.split(r"[-_. ]", stem, maxsplit=1)[0])
 
 
-def plain_path(name: str, limits: InputLimits) -> str:
+def plain_path(name: str, limits: InputLimits, on_disk: bool = False) -> str:
     """Return a relative path in one form: slashes, no `./`, NFC.
 
     Raises DataError for a path that climbs, is absolute or names a drive, and UnusableImage for other paths that cannot be used.
+    A path that was found on disk names no drive: its colons are characters like others.
     """
     parts = [part for part in name.replace("\\", "/").split("/") if part != "."]
-    absolute = name.startswith(("/", "\\")) or re.match("[A-Za-z]:", name)
+    absolute = name.startswith(("/", "\\")) or (re.match("[A-Za-z]:", name) and not on_disk)
     if absolute or ".." in parts:
         raise DataError(f"{shown(name)} leads out of the folder it lies in. Use plain relative paths, without '..' and drive letters.")
     path = unicodedata.normalize("NFC", "/".join(part for part in parts if part))

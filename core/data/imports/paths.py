@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from core.data.images import SUFFIXES, shown, within
-from core.data.imports.files import File, files_of, is_archive
-from core.data.imports.names import hidden, split_in
+from core.data.imports.files import ARCHIVES, File, files_of, is_archive
+from core.data.imports.names import split_in
 from core.data.imports.options import ImportOptions
-from core.data.imports.placing import FoundSet, placed
-from core.data.imports.report import ImportReport
+from core.data.imports.placing import NO_IMAGE, FoundSet, placed
+from core.data.imports.report import ImportReport, counted
 from core.data.imports.tables import ENDINGS, TableFile, read_tables, tables_of
 from core.data.imports.webdataset import is_webdataset, read_shards, stem_of
 from core.errors import DataError
@@ -51,36 +52,44 @@ def _snapshot(path: Path) -> Path:
 
 def _read_folder(path: Path, options: ImportOptions, report: ImportReport) -> FoundSet:
     files = files_of(path, options.limits, report)
-    tables = tables_of(path, [file.path for file in files])
+    tables = tables_of(files, report)
     images = any(file.path.lower().endswith(SUFFIXES) for file in files)
     if tables:
-        _skip_beside(files, ENDINGS, "beside tables, which are the data set", report)
-        return read_tables(tables, path, options, report)
+        _skip_beside(files, ENDINGS, report)
+        return read_tables(tables, path, options, report, files)
     shards = [file for file in files if is_archive(Path(file.path))]
     if shards and not images:
-        _skip_beside(files, tuple(Path(s.path).suffix for s in shards), "beside archives, which are the data set", report)
-        return _read_archives(path, shards, options, report)
+        _skip_beside(files, ARCHIVES, report)
+        return _read_archives(shards, options, report)
     return placed(files, options, report)
 
 
-def _skip_beside(files: list[File], kept: tuple[str, ...], reason: str, report: ImportReport) -> None:
+def _skip_beside(files: list[File], kept: tuple[str, ...], report: ImportReport) -> None:
+    """Report what lies beside the tables or archives that are the set; images may be named by tables."""
+    images = 0
     for file in files:
-        if not file.path.lower().endswith(kept) and Path(file.path).name not in SAVED:
-            report.skip(file.path, reason if file.path.lower().endswith(SUFFIXES) else "not an image")
+        if file.path.lower().endswith(SUFFIXES):
+            images += 1
+        elif not file.path.lower().endswith(kept) and Path(file.path).name not in SAVED:
+            report.skip(file.path, NO_IMAGE)
+    if images:
+        report.warn(f"{counted(images, 'image file')} beside the tables are used only where a table names them.")
 
 
-def _read_archives(root: Path, shards: list[File], options: ImportOptions, report: ImportReport) -> FoundSet:
+def _read_archives(shards: list[File], options: ImportOptions, report: ImportReport) -> FoundSet:
     """Return the images of several archives: WebDataset's shards, or one archive for each split or part."""
     opened = []
     for shard in shards:
         split = split_in(stem_of(shard.path)) or ""
-        members = files_of(root / shard.path, options.limits, report)
-        opened.append((split, [File(file.path, file.read, file.size) for file in members if not hidden(file.path)]))
+        opened.append((split, files_of(shard.disk or Path(shard.path), options.limits, report)))
     within("images in the set", sum(len(files) for _, files in opened), options.limits.set_images, "give fewer")
-    if all(is_webdataset(files) for _, files in opened):
-        return read_shards(opened, options, report)
+    if all(is_webdataset(files) for _, files in opened):  # shards may hold the same keys
+        named = [
+            [replace(file, path=f"{shard.path}/{file.path}") for file in files] for shard, (_, files) in zip(shards, opened, strict=True)
+        ]
+        return read_shards([(split, files) for (split, _), files in zip(opened, named, strict=True)], options, report)
     joined = []
     for split, files in opened:
         inside = any(file.path.split("/")[0] == split for file in files)
-        joined += files if not split or inside else [File(f"{split}/{file.path}", file.read, file.size) for file in files]
+        joined += files if not split or inside else [replace(file, path=f"{split}/{file.path}") for file in files]
     return placed(joined, options, report)

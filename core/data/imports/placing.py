@@ -47,6 +47,7 @@ def placed(files: Sequence[File], options: ImportOptions, report: ImportReport) 
         raise DataError(f"There are 0 images among {counted(len(files), 'file')}; give {KINDS} in one folder for each class.")
     facts = facts_of(files, [file.path for file in images], options, report)
     folders = _without_wrappers({file.path: tuple(file.path.split("/")[:-1]) for file in images}, facts)
+    no_class = _no_class(folders, facts)
     split_second = _split_below_class(folders)
     found, deeper = [], 0
     for file in images:
@@ -55,7 +56,8 @@ def placed(files: Sequence[File], options: ImportOptions, report: ImportReport) 
             split, rest = split_of(rest[0]) or "", rest[1:]
         elif split_second and len(rest) > 1:
             split, rest = split_of(rest[1]) or "", (rest[0], *rest[2:])
-        label = fact.label if fact.label is not None else rest[0] if rest else options.label
+        of_folder = rest[0] if rest and folders[file.path] not in no_class else None
+        label = (of_folder if fact.label is None else fact.label) or options.label
         if not label:
             report.skip(file.path, NO_LABEL)
             continue
@@ -71,6 +73,16 @@ def placed(files: Sequence[File], options: ImportOptions, report: ImportReport) 
     return arranged(found, (), options, report)
 
 
+def _no_class(folders: dict[str, tuple[str, ...]], facts: dict[str, Facts]) -> set[tuple[str, ...]]:
+    """Return the folders that name no class: a table gives most of their images other labels, or it gives labels and they are splits."""
+    total, other = Counter(folders.values()), Counter[tuple[str, ...]]()
+    for image, folder in folders.items():
+        label = facts.get(image, Facts()).label
+        other[folder] += bool(label) and label not in folder
+    labels = any(fact.label for fact in facts.values())
+    return {folder for folder in total if 2 * other[folder] > total[folder] or (labels and len(folder) == 1 and split_of(folder[0]))}
+
+
 def arranged(images: Sequence[Found], classes: Sequence[str], options: ImportOptions, report: ImportReport) -> FoundSet:
     """Return the images with names in one form, and their classes: those that are given, then others in natural order.
 
@@ -78,6 +90,7 @@ def arranged(images: Sequence[Found], classes: Sequence[str], options: ImportOpt
     """
     own: dict[str, str] = {}
     names: dict[str, str] = {}
+    images = _with_usable_names(images, options, report)
     for raw in dict.fromkeys([*classes, *(image.label for image in images)]):
         names[raw] = checked_name(raw, "class", options.limits)
         if names[raw] in own:
@@ -96,9 +109,30 @@ def arranged(images: Sequence[Found], classes: Sequence[str], options: ImportOpt
     alone = [image for image in images if image.split in with_subjects and not image.subject]
     if alone:
         report.warn(f"{counted(len(alone), 'image')} without a subject count as subjects of their own, named after their files.")
-    named = {image.name: image.subject or image.name[-options.limits.name_chars :] for image in images if image.split in with_subjects}
-    subjects = {name: checked_name(subject, "subject", options.limits) for name, subject in named.items()}
-    return FoundSet([replace(image, label=names[image.label], subject=subjects.get(image.name)) for image in images], tuple(order))
+    longest = options.limits.name_chars
+    for at, image in enumerate(images):
+        said = (image.subject or image.name[-longest:]) if image.split in with_subjects else None
+        subject = checked_name(said, "subject", options.limits) if said else None
+        images[at] = replace(image, label=names[image.label], subject=subject)
+    return FoundSet(images, tuple(order))
+
+
+def _with_usable_names(images: Sequence[Found], options: ImportOptions, report: ImportReport) -> list[Found]:
+    """Return the images whose class and subject have names that can be used; raises DataError when there are none."""
+    usable, error = [], None
+    for image in images:
+        try:
+            checked_name(image.label, "class", options.limits)
+            if image.subject:
+                checked_name(image.subject, "subject", options.limits)
+        except DataError as found:
+            error = found
+            report.skip(image.name, "a class or subject name that is too long or shows nothing")
+        else:
+            usable.append(image)
+    if error and not usable:
+        raise error
+    return usable
 
 
 def _without_wrappers(folders: dict[str, tuple[str, ...]], facts: dict[str, Facts]) -> dict[str, tuple[str, ...]]:

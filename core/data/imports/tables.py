@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from core.data.images import InputLimits, check_size, shown, within
-from core.data.imports.files import read_bytes
+from core.data.imports.files import File, read_bytes
 from core.data.imports.metadata import LABEL_COLUMNS, SUBJECT_COLUMNS, chosen_column
 from core.data.imports.names import UNLABELED, plain_path, split_in, split_of
 from core.data.imports.options import ImportOptions
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 ENDINGS = (".parquet", ".arrow")
 IMAGE_COLUMNS = ("image", "img", "picture", "photo", "jpg", "jpeg", "png", "webp", "pixel_values", "image_bytes", "bytes")
 BATCH = 64  # most rows with images in memory at a time
+LABEL_BATCH = 4096  # most rows without images
 BATCH_BYTES = 2**28  # and most bytes, if each value were as large as its row group (one value can stand in every row)
 POINTER = b"version https://git-lfs"
 
@@ -41,22 +42,31 @@ class TableFile:
     config: str
 
 
-def tables_of(root: Path, names: Sequence[str]) -> list[TableFile]:
-    """Return the tables among the files of a folder, by name."""
+def tables_of(files: Sequence[File], report: ImportReport) -> list[TableFile]:
+    """Return the tables among the files of a folder, by name; what `datasets` keeps beside them for itself is left out."""
     tables = []
-    for name in names:
-        if not name.lower().endswith(ENDINGS):
+    for file in files:
+        if not file.path.lower().endswith(ENDINGS) or file.disk is None:
             continue
-        *folders, file = name.split("/")
+        *folders, last = file.path.split("/")
+        if last.startswith("cache-") and last.endswith(".arrow"):
+            report.skip(file.path, "an earlier result that `datasets` kept")
+            continue
         splits = [split_of(part) for part in folders]
-        split = next(filter(None, reversed(splits)), None) or split_in(PurePosixPath(file).stem) or ""
+        split = next(filter(None, reversed(splits)), None) or split_in(PurePosixPath(last).stem) or ""
         rest = [part for part, is_split in zip(folders, splits, strict=True) if not is_split and part != "data"]
-        tables.append(TableFile(root / name, name, split, "/".join(rest)))
+        tables.append(TableFile(file.disk, file.path, split, "/".join(rest)))
     return tables
 
 
-def read_tables(tables: Sequence[TableFile], root: Path, options: ImportOptions, report: ImportReport) -> FoundSet:
-    """Return the images that tables of one set hold; raises DataError for damaged files, missing columns and over the limits."""
+def read_tables(
+    tables: Sequence[TableFile], root: Path, options: ImportOptions, report: ImportReport, files: Sequence[File] = ()
+) -> FoundSet:
+    """Return the images that tables of one set hold, or name among its files (else, those in the folder `root`).
+
+    Raises DataError for damaged files, missing columns and over the limits.
+    """
+    beside = _Beside(root, {file.path: file for file in files})
     configs = sorted({table.config for table in tables})
     if len(configs) > 1:
         raise DataError(
@@ -67,7 +77,7 @@ def read_tables(tables: Sequence[TableFile], root: Path, options: ImportOptions,
     for table in tables:
         try:
             opened = _Table(table.path, options.limits)
-            found = _images(opened, table, root, options, report)
+            found = _images(opened, table, beside, options, report)
         except DataError:
             raise
         except Exception as error:  # pyarrow raises many kinds on damaged files
@@ -117,7 +127,7 @@ class _Table:
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
             return {}
 
-    def batches(self, columns: list[str], rows: int = 4096) -> Iterator[pa.RecordBatch]:
+    def batches(self, columns: list[str], rows: int) -> Iterator[pa.RecordBatch]:
         """Yield the columns in batches of at most so many rows, checked to be sound."""
         import pyarrow as pa
         from pyarrow import parquet
@@ -132,18 +142,34 @@ class _Table:
                 batch.validate(full=True)
                 yield from (batch.slice(at, rows) for at in range(0, len(batch), rows))
 
-    def image_rows(self) -> int:
-        """Return how many rows with images may be read at a time; raises DataError for files that claim to unpack to too much."""
+    @cached_property
+    def _groups(self) -> list[dict[str, int]]:
+        """For each row group of a parquet file, the bytes that each column unpacks to."""
         from pyarrow import parquet
 
-        if not self.is_parquet:
-            return BATCH
+        groups = []
         with parquet.ParquetFile(self.path) as file:
-            meta = file.metadata
-            groups = [meta.row_group(g).total_byte_size for g in range(meta.num_row_groups)]
-            within("rows", meta.num_rows, self.limits.set_images, "give fewer images")
-        within(f"{shown(self.path.name)} in bytes, unpacked", sum(groups), self.limits.set_bytes, "give fewer or smaller images")
-        return min(max(BATCH_BYTES // max(1, *groups, 1), 1), BATCH)
+            within("rows", file.metadata.num_rows, self.limits.set_images, "give fewer images")
+            for g in range(file.metadata.num_row_groups):
+                group, sizes = file.metadata.row_group(g), dict[str, int]()
+                for c in range(group.num_columns):
+                    column = group.column(c)
+                    name = column.path_in_schema.partition(".")[0]
+                    sizes[name] = sizes.get(name, 0) + column.total_uncompressed_size
+                groups.append(sizes)
+        return groups
+
+    def check_size(self) -> None:
+        """Raise DataError for a parquet file that claims to unpack to too much."""
+        total = sum(sum(sizes.values()) for sizes in self._groups) if self.is_parquet else 0
+        within(f"{shown(self.path.name)} in bytes, unpacked", total, self.limits.set_bytes, "give fewer or smaller images")
+
+    def rows_at_once(self, columns: list[str], most: int) -> int:
+        """Return how many rows of the columns may be read at a time, if each value were as large as its row group."""
+        if not self.is_parquet:
+            return most
+        largest = max((sum(sizes.get(name.partition(".")[0], 0) for name in columns) for sizes in self._groups), default=0)
+        return min(max(BATCH_BYTES // max(largest, 1), 1), most)
 
 
 def _arrow(source: Any):
@@ -173,7 +199,7 @@ class _Rows:
         return (self._file.get_batch(i) for i in range(self._file.num_record_batches))
 
 
-def _images(table: _Table, file: TableFile, root: Path, options: ImportOptions, report: ImportReport) -> list[Found]:
+def _images(table: _Table, file: TableFile, beside: _Beside, options: ImportOptions, report: ImportReport) -> list[Found]:
     columns = table.schema.names
     image = _image_column(table, options)
     label = chosen_column(columns, LABEL_COLUMNS, options.label_column, "--label-column") or _single_label(table)
@@ -183,15 +209,18 @@ def _images(table: _Table, file: TableFile, root: Path, options: ImportOptions, 
     names = table.features.get(label or "", {}).get("names")
     table.class_names = tuple(map(str, names)) if isinstance(names, list) else ()
     wanted = list(dict.fromkeys(name for name in (label, subject) if name))
-    reader = _ImageReader(table, image, table.image_rows(), file, root)
+    table.check_size()
+    reader = _ImageReader(table, image, table.rows_at_once([image], BATCH), file, beside)
+    wanted = wanted or [image]
     found, row = [], 0
-    for batch in table.batches(wanted or [image]):
+    for batch in table.batches(wanted, table.rows_at_once(wanted, LABEL_BATCH)):
         labels, subjects = (_values(batch, name, options.limits) for name in (label, subject))
         for at in range(len(batch)):
             name = f"{file.name}, row {row}"
-            value, reason = (options.label, None) if label is None else _label(labels[at], table.class_names)
+            value, reason = (None, NO_LABEL) if label is None else _label(labels[at], table.class_names)
+            value = options.label if value is None and reason == NO_LABEL else value
             if value is None:
-                report.skip(name, reason or NO_LABEL)
+                report.skip(name, reason)
             else:
                 known = None if subject is None or _is_missing(subjects[at]) else str(subjects[at])
                 found.append(Found(name, partial(reader.read, row, options.limits), value, file.split, known))
@@ -241,11 +270,14 @@ def _values(batch: pa.RecordBatch, column: str | None, limits: InputLimits) -> l
     if column is None:
         return []
     values = batch.column(column)
+    texts = values.dictionary if isinstance(values, pa.DictionaryArray) else values
+    if kinds.is_string(texts.type) or kinds.is_large_string(texts.type):
+        longest = pc.max(pc.binary_length(texts)).as_py() or 0
+        within(f"bytes in a value of column {shown(column)}", longest, 4 * limits.name_chars, "use shorter names")
     if isinstance(values, pa.DictionaryArray):
         values = values.dictionary_decode()
     if kinds.is_string(values.type) or kinds.is_large_string(values.type):
-        longest = pc.max(pc.binary_length(values)).as_py() or 0
-        within(f"bytes in a value of column {shown(column)}", longest, 4 * limits.name_chars, "use shorter names")
+        pass
     elif not (kinds.is_integer(values.type) or kinds.is_boolean(values.type) or kinds.is_floating(values.type)):
         raise DataError(f"Column {shown(column)} is of type {shown(values.type)}; give texts or whole numbers.")
     return values.to_pylist()
@@ -255,26 +287,51 @@ def _is_missing(value: Any) -> bool:
     return value is None or str(value).strip().casefold() in UNLABELED
 
 
-def _label(value: Any, classes: tuple[str, ...]) -> tuple[str | None, str | None]:
+def _label(value: Any, classes: tuple[str, ...]) -> tuple[str | None, str]:
     """Return a label as a class name, or None and why it has none."""
-    if isinstance(value, float):
+    if isinstance(value, float) and value == value:  # nan is a missing one
         if not value.is_integer():
             return None, "a label that is no whole number"
         value = int(value)
     if _is_missing(value):
         return None, NO_LABEL
     if not classes or isinstance(value, str):
-        return str(value), None
+        return str(value), ""
     if not 0 <= value < len(classes):
         return None, f"a label that is not one of 0 to {len(classes) - 1}"
-    return classes[value], None
+    return classes[value], ""
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """The files that rows may name: those of the set, or where a table was given alone, those in its folder."""
+
+    root: Path
+    files: dict[str, File]
+
+    def read(self, path: str, folder: str, limits: InputLimits) -> bytes | None:
+        """Return the content of a file that is named from the table's folder or from the set's; None for any other."""
+        try:
+            plain = plain_path(path, limits)
+        except DataError:
+            return None
+        for name in (f"{folder}/{plain}", plain):
+            if name in self.files:
+                return self.files[name].read()
+        try:
+            target = self.root / plain
+            if not self.files and target.is_file() and target.resolve().is_relative_to(self.root.resolve()):
+                return read_bytes(target, limits.image_bytes)
+        except (DataError, OSError):
+            pass
+        return None
 
 
 class _ImageReader:
     """Reads images by row. Rows that are asked for in order are read once; only the present batch is kept."""
 
-    def __init__(self, table: _Table, column: str, rows: int, file: TableFile, root: Path):
-        self._table, self._column, self._rows, self._file, self._root = table, column, rows, file, root.resolve()
+    def __init__(self, table: _Table, column: str, rows: int, file: TableFile, beside: _Beside):
+        self._table, self._column, self._rows, self._file, self._beside = table, column, rows, file, beside
         self._start = 0
         self._batches: Iterator[Any] = iter(())
         self._batch: Any = None
@@ -297,7 +354,10 @@ class _ImageReader:
             check_size(len(value), name, limits)
             return value
         if value is None and isinstance(path, str):
-            return self._beside(path, name, limits)
+            data = self._beside.read(path, self._file.name.rpartition("/")[0], limits)
+            if data is None:
+                raise UnusableImage(f"{shown(name)} names {shown(path)}, which is not in the set.", "names a file that is not in the set")
+            return data
         if value is None:
             raise UnusableImage(f"{shown(name)} holds no image; give one.", "an empty row")
         raise UnusableImage(f"{shown(name)} holds {type(value).__name__}, no encoded image; write images as bytes.", "not an encoded image")
@@ -309,17 +369,3 @@ class _ImageReader:
             self._start += 0 if self._batch is None else len(self._batch)
             self._batch = next(self._batches)
         return self._batch.column(0)[row - self._start].as_py()
-
-    def _beside(self, path: str, name: str, limits: InputLimits) -> bytes:
-        """Read the file that a row names: one in the table's folder or the set's, never one elsewhere."""
-        error: Exception = UnusableImage("", "")
-        for folder in (self._file.path.parent, self._root):
-            try:
-                target = folder / plain_path(path, limits)
-                if target.is_file() and target.resolve().is_relative_to(self._root):
-                    return read_bytes(target, limits.image_bytes)
-            except (DataError, OSError) as found:
-                error = found
-        raise UnusableImage(
-            f"{shown(name)} names {shown(path)}, which is not in the set.", "names a file that is not in the set"
-        ) from error

@@ -14,14 +14,16 @@ from core.data.imports.placing import NO_LABEL, Found, FoundSet, arranged
 from core.data.imports.report import ImportReport
 from core.errors import DataError, UnusableImage
 
-LABELS = (".cls", ".json", ".txt")
+OPTIONS = ImportOptions()
+LABELS = (".cls", ".json")
 
 
 def is_webdataset(files: Sequence[File]) -> bool:
-    """Return whether images have label files beside them, under their own names."""
-    names = {file.path for file in files}
-    images = [file.path for file in files if file.path.lower().endswith(SUFFIXES)]
-    return bool(images) and all(any(_key(name) + ending in names for ending in LABELS) for name in images[:100])
+    """Return whether images have files with labels beside them, under their own names."""
+    by_name = {file.path: file for file in files}
+    keys = [_key(file.path) for file in files if file.path.lower().endswith(SUFFIXES)][:100]
+    beside = all(any(key + ending in by_name for ending in LABELS) for key in keys)
+    return beside and any(_facts(key, by_name, OPTIONS)[0] for key in keys)
 
 
 def read_shards(shards: Sequence[tuple[str, Sequence[File]]], options: ImportOptions, report: ImportReport) -> FoundSet:
