@@ -130,7 +130,7 @@ def _finished(name: str, found: FoundSet, limit: int | None, options: ImportOpti
         if not len(side):
             raise DataError(
                 f"The {what} split has 0 of {counted(len(kept), 'usable image')}; "
-                "each class needs 2 images, of 2 subjects where there are any. Add images, or a test split."
+                "each class needs 2 different images, of 2 subjects where there are any. Add images, or a test split."
             )
     if test is None:
         sides = [side[_chosen(len(side), limit)] for side in sides]
@@ -167,10 +167,10 @@ def _given_splits(images: list[Found], report: ImportReport) -> tuple[list[Found
         by_split.setdefault(image.split, []).append(image)
     names = set(by_split)
     if names == {"train", "validation"}:
-        report.warn(f"There is no test split; the {counted(len(by_split['validation']), 'validation image')} serve as one.")
+        report.warn(f"There is no test split; validation serves as one, with {counted(len(by_split['validation']), 'image')}.")
         return by_split["train"], by_split["validation"]
     if names == {"train", "test", "validation"}:
-        report.warn(f"{counted(len(by_split['validation']), 'validation image')} are kept apart: neither learned nor tested on.")
+        report.warn(f"Neither learned nor tested on: {counted(len(by_split['validation']), 'validation image')}.")
         for image in by_split["validation"]:
             report.skip(image.name, "of the validation split")
         return by_split["train"], by_split["test"]
@@ -213,15 +213,15 @@ def _describe(data: Dataset, report: ImportReport) -> None:
         exact = counted(copies - len(both), "exact copy", "exact copies")
         report.warn(f"{exact} of other images; forgetting one leaves the others.")
     if both:
-        report.warn(f"{counted(len(both), 'image')} lie in train and test; the test accuracy is flattered by them.")
+        report.warn(f"Both train and test hold {counted(len(both), 'image')}; that flatters the test accuracy.")
     if train.subjects is not None and test.subjects is not None:
         report.subjects = len({*train.subjects, *test.subjects})
         shared = set(train.subjects) & set(test.subjects)
         if shared:
-            report.warn(f"{counted(len(shared), 'subject')} lie in train and test; the test accuracy is flattered by them.")
+            report.warn(f"Both train and test hold images of {counted(len(shared), 'subject')}; that flatters the test accuracy.")
     alike = _other_labels(train, test)
     if alike:
-        report.warn(f"{counted(alike, 'image')} have an exact copy with another label.")
+        report.warn(f"Exact copies with another label: of {counted(alike, 'image')}.")
 
 
 def _other_labels(train: Samples, test: Samples) -> int:

@@ -36,7 +36,7 @@ NAMED: dict[str, HubSource | None] = {
     "madbase": None,
 }
 ENDINGS = (*SUFFIXES, *TABLES, ".arrow", ".zip", ".tar", ".tgz", ".tar.gz")
-DATA = [f"*{written}" for ending in ENDINGS for written in (ending, ending.upper())]  # the Hub's patterns tell case
+DATA = ["*" + "".join(f"[{c}{c.upper()}]" if c.isalpha() else c for c in ending) for ending in ENDINGS]  # the Hub's patterns tell case
 
 
 def load_named(name: str, data_dir: Path | str | None, options: ImportOptions, report: ImportReport) -> FoundSet:

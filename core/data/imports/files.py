@@ -127,19 +127,19 @@ def _walk(root: Path, folder: Path, prefix: str, limits: InputLimits, report: Im
         if name is None:
             continue
         try:
+            path = Path(entry.path)
             if entry.is_symlink():
-                target = _own_blob(root, Path(entry.path))
+                target = _own_blob(root, path)
                 if target is None:
                     report.skip(name, LINK)
                 else:
-                    yield File(name, partial(_read_one, target, name, limits), target.stat().st_size, target, written)
+                    yield File(name, partial(_read_one, target, name, limits), target.stat().st_size, path, written)
             elif entry.is_dir():
                 if name.count("/") >= DEPTH:
                     report.skip(name, f"over {DEPTH} folders deep")
                 else:
-                    yield from _walk(root, Path(entry.path), f"{written}/", limits, report)
+                    yield from _walk(root, path, f"{written}/", limits, report)
             elif entry.is_file():
-                path = Path(entry.path)
                 yield File(name, partial(_read_one, path, name, limits), entry.stat().st_size, path, written)
             else:
                 report.skip(name, LINK)

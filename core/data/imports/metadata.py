@@ -108,9 +108,9 @@ def _take_up(path: str, found: _Found, facts: dict[str, Facts], report: ImportRe
     twice = found.twice + len(found.matched.keys() & facts.keys())
     facts |= {image: fact for image, fact in found.matched.items() if image not in facts}
     if found.missing:
-        report.warn(f"{counted(found.missing, 'row')} of {shown(path)} name images that are not here.")
+        report.warn(f"{shown(path)} has {counted(found.missing, 'row')} for images that are not here.")
     if twice:
-        report.warn(f"{counted(twice, 'row')} of {shown(path)} name an image once more; the first row counts.")
+        report.warn(f"{shown(path)} has {counted(twice, 'row')} for images that it names before; the first row counts.")
 
 
 def _rows(file: File) -> list[dict[str, str]]:

@@ -69,7 +69,7 @@ def placed(files: Sequence[File], options: ImportOptions, report: ImportReport) 
             "name labels in metadata.csv, or give all of them one with --label-all."
         )
     if deeper:
-        report.warn(f"{counted(deeper, 'image')} lie deeper than <class>/<image>; the first folder counts as the class.")
+        report.warn(f"{counted(deeper, 'image')} deeper than <class>/<image>; the first folder counts as the class.")
     return arranged(found, (), options, report)
 
 
@@ -108,7 +108,7 @@ def arranged(images: Sequence[Found], classes: Sequence[str], options: ImportOpt
     with_subjects = {image.split for image in images if image.subject}
     alone = [image for image in images if image.split in with_subjects and not image.subject]
     if alone:
-        report.warn(f"{counted(len(alone), 'image')} without a subject count as subjects of their own, named after their files.")
+        report.warn(f"{counted(len(alone), 'image')} without a subject; each counts as one of its own, named after its file.")
     longest = options.limits.name_chars
     for at, image in enumerate(images):
         said = (image.subject or image.name[-longest:]) if image.split in with_subjects else None

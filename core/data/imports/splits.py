@@ -22,7 +22,8 @@ def test_rows(labels: np.ndarray, digests: Sequence[str], subjects: Sequence[str
     from sklearn.model_selection import StratifiedGroupKFold
 
     test = np.zeros(len(labels), bool)
-    if (folds := min(FOLDS, len(np.unique(groups)))) < 2:
+    folds = min(FOLDS, len(np.unique(groups)), int(np.unique(labels, return_counts=True)[1].max()))
+    if folds < 2:
         return test
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of classes with fewer images than folds, which are looked after below

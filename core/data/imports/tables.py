@@ -74,7 +74,7 @@ def read_tables(
         )
     images: list[Found] = []
     classes: dict[str, None] = {}
-    for table in tables:
+    for table in sorted(tables, key=lambda table: table.split != "train"):  # whose class names come first
         try:
             opened = _Table(table.path, options.limits)
             found = _images(opened, table, beside, options, report)

@@ -117,11 +117,11 @@ def test_validation_images_serve_as_a_test_set_only_where_there_is_no_other(tmp_
     train, val = members(names("cat", "dog", prefix="train/")), members(names("cat", "dog", each=2, prefix=f"{name}/"), 50)
     data = load(write_files(tmp_path, train | val))
     assert data.report.splits == {"train": 10, "test": 4} and not data.report.skipped
-    assert data.report.warnings == ["There is no test split; the 4 validation images serve as one."]
+    assert data.report.warnings == ["There is no test split; validation serves as one, with 4 images."]
     data = load(write_files(tmp_path, members(names("dog", each=3, prefix="test/"), 80)))
     assert data.report.splits == {"train": 10, "test": 3}
     assert why(data) == dict.fromkeys(val, "of the validation split")
-    assert "4 validation images are kept apart: neither learned nor tested on." in data.report.warnings
+    assert "Neither learned nor tested on: 4 validation images." in data.report.warnings
 
 
 def test_splits_inside_classes_and_wrappers_outside(tmp_path):
@@ -143,7 +143,7 @@ def test_a_class_of_trains_is_no_split(tmp_path):
 def test_deeper_folders_count_with_their_first(tmp_path):
     data = load(write_files(tmp_path, members(names("cat/black", "cat/white", "dog/old"))))
     assert data.report.classes == {"cat": 10, "dog": 5}
-    assert data.report.warnings == ["15 images lie deeper than <class>/<image>; the first folder counts as the class."]
+    assert data.report.warnings == ["15 images deeper than <class>/<image>; the first folder counts as the class."]
 
 
 def test_splits_that_make_no_sense_are_listed(tmp_path):
