@@ -1,70 +1,28 @@
-"""Named sets, users' sets in every layout, and the words of every refusal. Sets of the Hub are stood in for by files of its schema."""
+"""Named sets, folders and archives as a whole, and the words of every refusal. Sets of the Hub are stood in for by files of its schema."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import subprocess
 import sys
-import tempfile
-import zipfile
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from PIL import Image
-from pyarrow import parquet
 
 from core.data.datasets import load_dataset
-from core.data.images import InputLimits
+from core.data.imports.options import ImportOptions
 from core.data.named_sets import NAMED, HubSource
 from core.errors import DataError, InputError
+from tests.core.data.makers import members, names, png, why, write_files, write_parquet
 
 ROOT = Path(__file__).parents[3]
 SHARED = ROOT.parent / "shared" / "data"
 
 
-def png(seed: int, side: int = 8) -> bytes:
-    out = io.BytesIO()
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(out, "PNG")
-    return out.getvalue()
-
-
-def write_parquet(path: Path, labels, image="image", label="label", names=("cat", "dog"), blobs=None, **more) -> Path:
-    """Write a file in the Hub's layout, its features in the schema's metadata."""
-    import datasets
-
-    features = {image: datasets.Image(), label: datasets.ClassLabel(names=list(names)) if names else None, **dict.fromkeys(more)}
-    kinds = {int: datasets.Value("int64"), str: datasets.Value("string")}
-    values = {label: labels, **more}
-    features = {k: f or kinds[type(values[k][0])] for k, f in features.items()}
-    blobs = blobs if blobs is not None else [{"bytes": png(i), "path": None} for i in range(len(labels))]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    parquet.write_table(pa.table({image: blobs, **values}, schema=datasets.Features(features).arrow_schema), path)
-    return path
-
-
-def write_images(root: Path, names) -> Path:
-    for seed, name in enumerate(names):
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(png(seed))
-    return root
-
-
 def class_counts(samples) -> list[int]:
     return np.bincount(samples.labels, minlength=len(samples.classes)).tolist()
-
-
-@pytest.fixture(autouse=True)
-def nothing_left_behind(tmp_path_factory, monkeypatch):
-    """Every test's temporary files go to a folder that must be empty afterwards."""
-    scratch = tmp_path_factory.mktemp("scratch")
-    monkeypatch.setattr(tempfile, "tempdir", str(scratch))
-    monkeypatch.delenv("LMERASER_DATA", raising=False)
-    yield
-    assert list(scratch.iterdir()) == []
 
 
 # Digits
@@ -131,44 +89,15 @@ def test_a_set_that_is_only_local_says_where_it_was_looked_for(tmp_path):
         load_dataset("gtsrb", tmp_path)
 
 
-def test_no_network_says_what_works_offline(tmp_path, monkeypatch):
-    import datasets
-    import huggingface_hub
-
-    def fail(*args, **kwargs):
-        raise ConnectionError("no network")
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", fail)
-    monkeypatch.setattr(datasets, "load_dataset", fail)
-    with pytest.raises(DataError, match="svhn does not hold .*ufldl-stanford/svhn cannot be loaded.*no network.*offline: digits"):
-        load_dataset("svhn", tmp_path)
-
-
-def test_the_hub_gives_only_the_files_that_are_needed(tmp_path, monkeypatch):
-    import datasets
-    import huggingface_hub
-
-    features = datasets.Features({"img": datasets.Image(), "fine_label": datasets.ClassLabel(names=["cat", "dog"])})
-    columns = {"img": [{"bytes": png(i), "path": None} for i in range(4)], "fine_label": [0, 1, 1, 0]}
-    rows = datasets.Dataset.from_dict(columns, features=features)
-    calls = []
-    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", lambda *args, **kwargs: None)
-    monkeypatch.setattr(datasets, "load_dataset", lambda *args, **kw: calls.append((args, kw)) or {"train": rows, "test": rows.select([0])})
-    loaded = load_dataset("cifar100", tmp_path)
-    assert (len(loaded.train), len(loaded.test), loaded.train.labels.tolist()) == (4, 1, [0, 1, 1, 0])
-    assert calls[0][0] == ("uoft-cs/cifar100",) and set(calls[0][1]["data_files"]) == {"train", "test"}
-    assert "trust_remote_code" not in calls[0][1]
-
-
 def test_hub_sources_name_parquet_files():
     sources = [s for s in NAMED.values() if isinstance(s, HubSource)]
     assert len(sources) == 3 and all(f.endswith(".parquet") for s in sources for f in (s.train, s.test))
 
 
-# Parquet
+# Folders, archives and tables
 
 
-def test_parquet_file_is_split_and_leaves_no_cache(tmp_path):
+def test_a_table_leaves_no_cache(tmp_path):
     import datasets
 
     cache = Path(datasets.config.HF_DATASETS_CACHE)
@@ -178,169 +107,119 @@ def test_parquet_file_is_split_and_leaves_no_cache(tmp_path):
     assert before == (sorted(cache.rglob("*")) if cache.exists() else [])
 
 
-def test_parquet_folder_in_parts_with_odd_names(tmp_path):
-    folder = tmp_path / "od[d] *? na#me"
+def test_exact_copies_are_numbered(tmp_path):
     for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"):
-        write_parquet(folder / "data" / f"{name}.parquet", [0, 1, 1])
-    loaded = load_dataset(str(folder))
-    assert (len(loaded.train), len(loaded.test)) == (6, 3)
-    assert loaded.train.ids[3].endswith("-1")  # both parts hold the same images: exact copies are numbered
+        write_parquet(tmp_path / f"{name}.parquet", [0, 1, 1])
+    loaded = load_dataset(str(tmp_path))
+    assert (len(loaded.train), len(loaded.test)) == (6, 3) and loaded.train.ids[3].endswith("-1")
 
 
-@pytest.mark.parametrize(("labels", "classes"), [([7, 9, 7, 9], ("7", "9")), (["b", "a", "b", "a"], ("a", "b"))])
-def test_labels_without_class_names(tmp_path, labels, classes):
-    for split in ("train", "test"):
-        write_parquet(tmp_path / "x" / f"{split}.parquet", labels, names=None)
-    loaded = load_dataset(str(tmp_path / "x"))
-    assert loaded.train.classes == classes and loaded.train.labels.tolist() == [classes.index(str(v)) for v in labels]
-
-
-def test_plain_bytes_without_features(tmp_path):
-    parquet.write_table(pa.table({"image": [png(i) for i in range(4)], "label": [0, 0, 1, 1]}), tmp_path / "x.parquet")
-    assert load_dataset(str(tmp_path / "x.parquet")).train.images.shape == (2, 8, 8, 3)
-
-
-def test_a_path_in_place_of_bytes_is_never_opened(tmp_path):
-    (tmp_path / "secret.png").write_bytes(png(0))
-    blobs = [{"bytes": None, "path": str(tmp_path / "secret.png")}] * 4
-    with pytest.raises(DataError, match="no image bytes"):
-        load_dataset(str(write_parquet(tmp_path / "x.parquet", [0, 0, 1, 1], blobs=blobs)))
-
-
-def test_parquet_refusals(tmp_path):
-    path = tmp_path / "x.parquet"
-    cases = [
-        (dict(labels=[0, 0, 5, 1]), "Label '5' is not one of 2"),
-        (dict(labels=[0, 0, -1, 1]), "Label '-1' is not one of 2"),
-        (dict(labels=[0, 0, 1, 1], image="picture"), "name one of them image or img"),
-        (dict(labels=[0, 0, 1, 1], label="kind"), "name one of them label or fine_label"),
-        (dict(labels=[0, 1]), "leave none to test on"),
-        (dict(labels=[0, 0, 1, 1], subject=["a", "b", None, "d"]), "subject name is ''"),
-        (dict(labels=[0, 0, 1, 1], blobs=[{"bytes": b"x", "path": None}] * 4), "is not an image of"),
-    ]
-    for options, message in cases:
-        with pytest.raises(DataError, match=message):
-            load_dataset(str(write_parquet(path, **options)))
-    path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"'x.parquet' cannot be read as parquet"):
-        load_dataset(str(path))
-
-
-def test_parquet_limits(tmp_path):
-    path = str(write_parquet(tmp_path / "x.parquet", [0, 0, 1, 1]))
-    for limits in (InputLimits(set_images=3), InputLimits(set_bytes=500), InputLimits(classes=1), InputLimits(image_pixels=63)):
-        with pytest.raises(DataError, match="over the limit"):
-            load_dataset(path, limits=limits)
-
-
-@pytest.mark.slow
-def test_a_small_parquet_that_unpacks_to_much_is_refused(tmp_path):
-    blobs = [{"bytes": bytes(100_000), "path": None}] * 3000
-    path = write_parquet(tmp_path / "x.parquet", [0, 1] * 1500, blobs=blobs)  # one value, stored once, stands in every row
-    assert path.stat().st_size < 100_000
-    with pytest.raises(DataError, match="bytes in the parquet.*over the limit of 10,000,000"):
-        load_dataset(str(path), limits=InputLimits(set_bytes=10_000_000))
-
-
-def test_splits_must_agree_on_classes(tmp_path):
-    write_parquet(tmp_path / "train.parquet", [0, 1])
-    write_parquet(tmp_path / "test.parquet", [0, 1], names=("cat", "cow"))
-    with pytest.raises(DataError, match="use the same"):
-        load_dataset(str(tmp_path))
-
-
-# Folders and archives
-
-
-def test_imagefolder_with_both_splits(tmp_path):
-    names = ["train/dog/a.png", "train/cat/b.png", "train/cat/c.png", "test/cat/d.png"]
-    loaded = load_dataset(str(write_images(tmp_path / "pets", names)))
-    assert loaded.name == "pets" and loaded.train.classes == ("cat", "dog")
+def test_a_folder_with_both_splits(tmp_path):
+    files = members(["train/cat/b.png", "train/cat/c.png", "train/dog/a.png", "test/cat/d.png"])
+    loaded = load_dataset(str(write_files(tmp_path / "pets", files)))
+    assert loaded.name == "pets" and loaded.train.classes == loaded.test.classes == ("cat", "dog")
     assert loaded.train.labels.tolist() == [0, 0, 1] and loaded.test.labels.tolist() == [0]
 
 
 @pytest.mark.parametrize("prefix", ["", "train/", "my pets/", "my pets/train/"])
-def test_imagefolder_without_test_is_split(tmp_path, prefix):
-    names = [f"{prefix}{kind}/{i}.png" for kind, n in (("cat", 10), ("dog", 25), ("owl", 1)) for i in range(n)]
-    loaded = load_dataset(str(write_images(tmp_path / "x", names)))
+def test_a_fifth_of_each_class_is_set_apart_where_there_is_no_test_split(tmp_path, prefix):
+    paths = [f"{prefix}{kind}/{i}.png" for kind, n in (("cat", 10), ("dog", 25), ("owl", 1)) for i in range(n)]
+    loaded = load_dataset(str(write_files(tmp_path / "x", members(paths))))
     assert (class_counts(loaded.train), class_counts(loaded.test)) == ([8, 20, 1], [2, 5, 0])
     assert load_dataset(str(tmp_path / "x")).train.ids == loaded.train.ids
 
 
-def test_zip_is_read_as_its_folder_is(tmp_path):
-    root = write_images(tmp_path / "x", [f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(5)])
-    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
-        for path in sorted(root.rglob("*.png")):
-            archive.write(path, f"x/{path.relative_to(root)}")
-    assert load_dataset(str(tmp_path / "x.zip")).train.ids == load_dataset(str(root)).train.ids
+@pytest.mark.parametrize(("name", "title"), [("my.photos", "my.photos"), ("x.tar.gz", "x"), ("Pets.ZIP", "Pets"), ("a.b.parquet", "a.b")])
+def test_a_set_is_called_after_its_path(tmp_path, name, title, monkeypatch):
+    from tests.core.data.makers import write_tar, write_zip
 
-
-def test_a_class_of_trains_is_no_split(tmp_path):
-    names = [f"{kind}/{i}.png" for kind in ("car", "train") for i in range(5)]
-    assert load_dataset(str(write_images(tmp_path, names))).train.classes == ("car", "train")
-
-
-def test_metadata_gives_subjects_and_labels(tmp_path):
-    write_images(tmp_path, ["train/a.png", "train/b.png", "test/cat/c.png"])
-    (tmp_path / "train" / "metadata.csv").write_text("file_name,subject,label\na.png,Ada,dog\nb.png,Bob,cat\n", "utf-8-sig")
-    loaded = load_dataset(str(tmp_path))
-    assert loaded.train.subjects == ("Ada", "Bob") and loaded.train.labels.tolist() == [1, 0]
-    assert loaded.test.subjects is None
-
-
-def test_subjects_follow_their_images_through_split_and_limit(tmp_path):
-    names = [f"{kind}/{i}.png" for kind in ("cat", "dog") for i in range(10)]
-    write_images(tmp_path, names)
-    lines = [f"{name},{name}" for name in reversed(names)]
-    (tmp_path / "metadata.csv").write_text("file_name,subject\n" + "\n".join(lines))
-    loaded = load_dataset(str(tmp_path), limit=7)
-    for samples in (loaded.train, loaded.test):
-        for image, subject in zip(samples.images, samples.subjects, strict=True):
-            assert np.array_equal(image, np.asarray(Image.open(tmp_path / subject)))
-
-
-def test_different_sizes_become_48(tmp_path):
-    write_images(tmp_path, [f"cat/{i}.png" for i in range(5)])
-    (tmp_path / "cat" / "4.png").write_bytes(png(9, 30))
-    assert load_dataset(str(tmp_path)).train.images.shape == (4, 48, 48, 3)
+    files = members(names("cat", "dog"))
+    if name.endswith(".parquet"):
+        write_parquet(tmp_path / name, [0, 1] * 3)
+    elif name.endswith(("gz", "ZIP")):
+        (write_zip if name.endswith("ZIP") else write_tar)(tmp_path / name, files)
+    else:
+        write_files(tmp_path / name, files)
+        monkeypatch.chdir(tmp_path / name)
+        assert load_dataset(".").name == title
+    loaded = load_dataset(str(tmp_path / name))
+    assert loaded.name == loaded.report.name == title
 
 
 @pytest.mark.parametrize(
-    ("names", "metadata", "message"),
+    ("paths", "metadata", "message"),
     [
-        ([], None, "no image"),
-        (["a.png"], None, "not at train/<class>"),
-        (["a/b/c/d.png"], None, "not at train/<class>"),
-        (["test/cat/a.png"], None, "Splits found: 'test'"),
-        (["train/cat/a.png", "cat/b.png"], None, "Splits found: images outside, 'train'"),
-        (["cat/a.png"], None, "leave none to test on"),
-        (["cat/a.png", "cat/b.png"], "file_name,subject\ncat/a.png,Ada\n", "subject .* name is ''"),
-        (["cat/a.png", "cat/b.png"], "file_name,subject\ncat/x.png,Ada\n", "missing or named twice"),
-        (["cat/a.png", "cat/b.png"], "file_name,subject\n../a.png,Ada\n", "not a plain relative path"),
-        (["cat/a.png", "cat/b.png"], "name,subject\ncat/a.png,Ada\n", "not a plain relative path"),
-        (["cat/a.png", "cat/b.png"], "file_name,label\ncat/a.png,a\x1b[31mb\ncat/b.png,a\x1b[31mb\n", "class name is"),
-        (["cat/a.png", "cat/b.png"], b"\xff\xfe\x00", "not a CSV file in UTF-8"),
+        ([], None, "There are 0 images among 0 files; give PNG"),
+        (["a.png"], None, "None of 1 image has a label; put each into a folder named after its class"),
+        (["test/cat/a.png"], None, r"Splits found: test \(1\); give train and test, or train alone"),
+        (["train/cat/a.png", "cat/b.png"], None, r"Splits found: images outside \(1\), train \(1\)"),
+        (["cat/a.png"], None, "The test split has 0 of 1 usable image; each class needs 2 different images"),
+        (["cat/a.png", "cat/b.png"], "file_name,subject\ncat/x.png,Ada\n", "has 1 row, and none names an image here"),
+        (["cat/a.png", "cat/b.png"], "file_name,subject\n../a.png,Ada\n", "has 1 row, and none names an image here"),
+        (["cat/a.png", "cat/b.png"], "when,subject\ncat/a.png,Ada\n", "columns are 'when', 'subject'; name one file_name"),
+        (["cat/a.png", "cat/b.png"], b"\xff\xfe\x00", "columns are none; name one file_name"),
     ],
 )
-def test_folder_refusals(tmp_path, names, metadata, message):
-    write_images(tmp_path, names)
+def test_folder_refusals(tmp_path, paths, metadata, message):
+    write_files(tmp_path, members(paths))
     if metadata is not None:
-        (tmp_path / "metadata.csv").write_bytes(metadata.encode() if isinstance(metadata, str) else metadata)
+        write_files(tmp_path, {"metadata.csv": metadata})
     with pytest.raises(DataError, match=message):
         load_dataset(str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["", "nowhere", "a" * 5000, "nul\0", "../..//nowhere", "cifar11"])
+def test_what_was_refused_once_is_reported_now(tmp_path):
+    files = members(["a/b/c/d.png", "a/b/c/e.png", "b/a.png", "b/b.png"])
+    loaded = load_dataset(str(write_files(tmp_path / "deep", files)))
+    assert loaded.train.classes == ("a", "b") and loaded.report.warnings[0].startswith("2 images deeper than <class>/<image>")
+    rows = "file_name,subject,label\ncat/a.png,Ada,a\x1b[31mb\ncat/b.png,,a\x1b[31mb\n"
+    loaded = load_dataset(str(write_files(tmp_path / "table", {**members(["cat/a.png", "cat/b.png"]), "metadata.csv": rows})))
+    assert loaded.train.classes == ("a[31mb",) and loaded.report.renamed == [("a\x1b[31mb", "a[31mb")]
+    assert {*loaded.train.subjects, *loaded.test.subjects} == {"Ada", "cat/b.png"}
+    (tmp_path / "deep" / "b" / "link.png").symlink_to(__file__)
+    os.mkfifo(tmp_path / "deep" / "b" / "pipe.png")
+    assert set(why(load_dataset(str(tmp_path / "deep"))).values()) == {"a link or special file"}
+
+
+@pytest.mark.parametrize("name", ["", "nowhere", "a" * 5000, "nul\0", "../..//nowhere", "cifar11", "\ud800", "no/such"])
 def test_names_that_are_nothing(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="is not a data set or a path here; use digits|is not a usable path|is not a path here, and cannot"):
         load_dataset(name)
 
 
 def test_files_of_other_kinds_are_refused(tmp_path):
-    (tmp_path / "x.tar").write_bytes(b"x")
-    with pytest.raises(DataError, match="neither .zip nor .parquet"):
-        load_dataset(str(tmp_path / "x.tar"))
+    (tmp_path / "x.rar").write_bytes(b"x")
+    with pytest.raises(DataError, match="'x.rar' is of a kind that is not read; give a folder, .zip, .tar, .tar.gz or .parquet"):
+        load_dataset(str(tmp_path / "x.rar"))
+
+
+def test_a_folder_that_cannot_be_listed_says_so(tmp_path, monkeypatch):
+    write_files(tmp_path, {**members(names("cat", "dog")), "owl/0.png": png(60)})
+    listed = os.scandir
+
+    def scandir(path):
+        if Path(path).name in closed:
+            raise PermissionError(13, "closed")
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    closed = {"owl"}
+    assert why(load_dataset(str(tmp_path))) == {"owl/": "a folder that cannot be listed"}
+    closed = {tmp_path.name}
+    with pytest.raises(DataError, match="cannot be listed .PermissionError.; check that it may be read"):
+        load_dataset(str(tmp_path))
+
+
+def test_folders_have_a_greatest_depth(tmp_path):
+    loaded = load_dataset(str(write_files(tmp_path, {**members(names("cat", "dog")), "cat/" + "x/" * 12 + "0.png": png(60)})))
+    assert set(why(loaded).values()) == {"over 12 folders deep"} and loaded.report.read == 10
+
+
+def test_named_sets_take_options_too(tmp_path):
+    for split in ("train", "test"):
+        write_parquet(tmp_path / "svhn" / f"{split}.parquet", [0, 1], blobs=[{"bytes": png(i, 9, 8), "path": None} for i in range(2)])
+    assert load_dataset("svhn", tmp_path, options=ImportOptions(size=16)).train.images.shape == (2, 16, 16, 3)
 
 
 # Real data

@@ -64,7 +64,7 @@ def test_a_photo_is_cut_in_the_middle_and_never_squeezed():
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"", "cannot be read|not an image"),
+        (b"", "is empty; give a complete PNG"),
         (b"\x89PNG", "cannot be read|not an image"),
         (png(np.zeros((280, 280, 3), np.uint8)), "empty"),
         (png(np.full((280, 280, 3), 250, np.uint8)), "empty"),
