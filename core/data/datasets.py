@@ -56,7 +56,7 @@ def load_dataset(
     What cannot be used is left out, and `Dataset.report` says what and why. Without a test split a fifth is set apart; a subject, and
     copies of an image, then lie on one side. Squares of one common size up to 256 px keep it, others are fitted as `options` say.
     `limit` keeps at most this many train and this many test samples, a fixed random choice. `tell` hears how many images are read.
-    Raises DataError when the data cannot be found or used, or `options.strict` is set and an image would be left out.
+    Raises DataError when the data cannot be found or used, or `options.strict` is set and a file would be left out.
     """
     if limit is not None and limit < 1:
         raise InputError(f"limit is {limit}; use at least 1, or None for all.")
@@ -184,8 +184,11 @@ def _given_splits(images: list[Found], report: ImportReport) -> tuple[list[Found
 
 def _check_left(wanted: Sequence[Found], rows: np.ndarray, options: ImportOptions, report: ImportReport) -> None:
     if not len(rows):
-        reason, names = next(iter(report.reasons.items()), ("nothing found", [report.name]))
-        raise DataError(f"0 of {counted(len(wanted), 'image')} can be used, mostly because: {reason} ({shown(names[0])}). Give others.")
+        known = {image.name for image in wanted}
+        lost = [(name, reason) for name, reason in report.skipped if name in known]
+        reason, _ = Counter(reason for _, reason in lost).most_common(1)[0]
+        first = next(name for name, why in lost if why == reason)
+        raise DataError(f"0 of {counted(len(wanted), 'image')} can be used, mostly because: {reason} ({shown(first)}). Give others.")
     lost = [(name, reason) for name, reason in report.skipped if reason != SYSTEM]
     if options.strict and lost:
         name, reason = lost[0]

@@ -50,6 +50,8 @@ def load_named(name: str, data_dir: Path | str | None, options: ImportOptions, r
         raise DataError(_absent(name, folder, "it is not on the Hub"))
     try:
         return read_path(str(_fetched(source.repo, [source.train, source.test], options)), options, report)
+    except DataError:
+        raise
     except Exception as error:  # network, authorization, disk: many kinds, of several libraries
         why = f"{source.repo} cannot be loaded from the Hub ({type(error).__name__}: {shown(error)})"
         raise DataError(_absent(name, folder, why)) from error

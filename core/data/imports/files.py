@@ -66,7 +66,7 @@ def files_of(path: Path, limits: InputLimits, report: ImportReport) -> list[File
     for folder, forms in folders.items():
         if folder in forms and any(unicodedata.normalize("NFC", form) != form for form in forms):
             report.warn(f"Folder {shown(folder)} is there in two Unicode forms of one name; they count as one.")
-    within("files in the set", len(files), limits.set_images, "give fewer")
+    within("files in the set", len(files), limits.zip_entries, "give fewer")
     return [files[name] for name in sorted(files)]
 
 

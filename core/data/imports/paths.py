@@ -7,6 +7,7 @@ from pathlib import Path
 
 from core.data.images import SUFFIXES, shown, within
 from core.data.imports.files import ARCHIVES, File, files_of, is_archive
+from core.data.imports.metadata import TABLES
 from core.data.imports.names import split_in
 from core.data.imports.options import ImportOptions
 from core.data.imports.placing import NO_IMAGE, FoundSet, placed
@@ -92,4 +93,19 @@ def _read_archives(shards: list[File], options: ImportOptions, report: ImportRep
     for split, files in opened:
         inside = any(file.path.split("/")[0] == split for file in files)
         joined += files if not split or inside else [replace(file, path=f"{split}/{file.path}") for file in files]
+    if any(file.path.lower().endswith(TABLES) for file in joined):
+        joined = _told_apart(joined, report)
     return placed(joined, options, report)
+
+
+def _told_apart(files: list[File], report: ImportReport) -> list[File]:
+    """Return the files without second images of one path, since a table's row could mean either."""
+    seen: set[str] = set()
+    kept = []
+    for file in files:
+        if file.path in seen and not file.path.lower().endswith(TABLES):
+            report.skip(file.path, "a second file of the same name")
+        else:
+            kept.append(file)
+        seen.add(file.path)
+    return kept

@@ -70,7 +70,7 @@ def read_tables(
     configs = sorted({table.config for table in tables})
     if len(configs) > 1:
         raise DataError(
-            f"{counted(len(configs), 'configuration')} lie here: {', '.join(map(shown, configs[:12]))}; give the folder of one."
+            f"{counted(len(configs), 'configuration')} lie in {root}: {', '.join(map(shown, configs[:12]))}; give the folder of one."
         )
     images: list[Found] = []
     classes: dict[str, None] = {}
@@ -245,7 +245,10 @@ def _image_column(table: _Table, options: ImportOptions) -> str:
         bytes_like = lambda kind: kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_struct(kind)  # noqa: E731
         fitting = said or [f.name for f in table.schema if bytes_like(f.type)]
         if len(fitting) != 1:
-            raise DataError(f"{shown(table.path.name)} has the columns {_listed(names)}; say with --image-column which one holds images.")
+            raise DataError(
+                f"{shown(table.path.name)} has the columns {_listed(names)}; "
+                "say with --image-column which one holds images, or take the table away."
+            )
         column = fitting[0]
     return column
 

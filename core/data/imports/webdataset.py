@@ -9,6 +9,7 @@ from pathlib import PurePosixPath
 from core.data.images import SUFFIXES
 from core.data.imports.files import File
 from core.data.imports.metadata import LABEL_COLUMNS, SUBJECT_COLUMNS, chosen_column
+from core.data.imports.names import UNLABELED
 from core.data.imports.options import ImportOptions
 from core.data.imports.placing import NO_LABEL, Found, FoundSet, arranged
 from core.data.imports.report import ImportReport
@@ -77,7 +78,8 @@ def _facts(key: str, files: dict[str, File], options: ImportOptions) -> tuple[st
             of_subject = chosen_column(columns, SUBJECT_COLUMNS, options.subject_column if options.subject_column in columns else None, "")
             label = label or (str(row[of_label]) if of_label else None)
             subject = str(row[of_subject]) if of_subject else None
-    return label, subject
+    known = lambda text: None if text is None or text.strip().casefold() in UNLABELED else text  # noqa: E731
+    return known(label), known(subject)
 
 
 def stem_of(path: str) -> str:

@@ -180,7 +180,7 @@ def test_archive_limits_name_value_limit_and_remedy(tmp_path):
         (tar_path, InputLimits(zip_bytes=100), "'x.tar' in bytes: .* over the limit of 100; give a smaller archive"),
         (zip_path, InputLimits(zip_entries=9), "members of the zip: 10 is over the limit of 9; give fewer files"),
         (tar_path, InputLimits(zip_entries=9), "members of the tar: 10 is over the limit of 9; give fewer files"),
-        (zip_path, InputLimits(set_images=9), "files in the set: 10 is over the limit of 9; give fewer"),
+        (zip_path, InputLimits(set_images=9), "images in the set: 10 is over the limit of 9; give fewer"),
     ):
         with pytest.raises(DataError, match=words):
             load(path, limits=limits)
@@ -273,6 +273,23 @@ def test_one_archive_for_each_split_in_a_folder(tmp_path):
     write_tar(tmp_path / "test.tar.gz", members(names("cat", each=2), 50), "w:gz")
     data = load(tmp_path)
     assert data.report.splits == {"train": 10, "test": 2} and not data.report.skipped and class_of(data, 50) == "cat"
+
+
+def test_parts_that_hold_files_of_one_name(tmp_path):
+    write_zip(tmp_path / "a.zip", FILES)
+    write_zip(tmp_path / "b.zip", members(names("cat", each=2), 50))
+    data = load(tmp_path)
+    assert data.report.classes == {"cat": 7, "dog": 5} and not data.report.skipped and class_of(data, 50) == "cat"
+    rows = "file_name,subject\n" + "".join(f"{name},Ada{i}\n" for i, name in enumerate(FILES))
+    write_zip(tmp_path / "b.zip", {**members(names("cat", each=2), 50), "metadata.csv": rows})
+    data = load(tmp_path)
+    assert why(data) == dict.fromkeys(names("cat", each=2), "a second file of the same name") and subject_of(data, 0) == "Ada0"
+
+
+def test_labels_of_shards_that_stand_for_none(tmp_path):
+    files = {f"{i}.png": png(i) for i in range(6)} | {f"{i}.cls": b"cat" if i < 4 else b"-1" for i in range(6)}
+    assert why(load(write_tar(tmp_path / "x.tar", files))) == {"4.png": "no label", "5.png": "no label"}
+    assert load(tmp_path / "x.tar", label="owl").report.classes == {"cat": 4, "owl": 2}
 
 
 def test_images_of_an_archive_keep_their_pixels(tmp_path):

@@ -157,6 +157,19 @@ def test_exif_rotation_is_applied_and_said(turn):
     assert made.repairs == ({"rotated"} if turn > 1 else set())
 
 
+@pytest.mark.parametrize("kind", ["HEIF", "AVIF", "WEBP", "TIFF"])
+@pytest.mark.parametrize("turn", [1, 3, 6, 8])
+def test_rotation_of_other_formats_is_applied_once(kind, turn):
+    exif = Image.Exif()
+    exif[0x0112] = turn
+    image = np.full((40, 64, 3), 250, np.uint8)
+    image[:16, :16] = 0  # the corner above left
+    made = decode(encoded(image, kind, exif=exif.tobytes() if kind == "HEIF" else exif, **({"lossless": True} if kind == "WEBP" else {})))
+    rows, columns = np.nonzero(made.pixels[..., 0] < 100)
+    assert made.pixels.shape[:2] == ((40, 64) if turn in (1, 3) else (64, 40))
+    assert (rows.mean() < 20, columns.mean() < 20) == {1: (True, True), 3: (False, False), 6: (True, False), 8: (False, True)}[turn]
+
+
 def test_a_damaged_exif_block_costs_no_image():
     data = encoded(pixels(3), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\x7fgarbage")
     assert np.array_equal(decode(data).pixels, decode(encoded(pixels(3), "JPEG")).pixels)
@@ -190,7 +203,10 @@ def test_a_png_that_claims_too_many_pixels_is_left_out(tmp_path):
 
 
 def test_a_set_of_nothing_useful_is_refused_with_its_main_reason(tmp_path):
-    write_files(tmp_path / "a", {"cat/0.png": b"", "cat/1.png": "text", "dog/0.png": b"", "dog/1.png": b""})
+    write_files(
+        tmp_path / "a",
+        {"a.txt": "x", "b.txt": "x", "c.txt": "x", "d.txt": "x", "cat/0.png": b"", "cat/1.png": "text", "dog/0.png": b"", "dog/1.png": b""},
+    )
     with pytest.raises(DataError, match=r"0 of 4 images can be used, mostly because: empty file \('cat/0.png'\)"):
         load(tmp_path / "a")
     with pytest.raises(DataError, match=r"There are 0 images among 2 files; give PNG"):

@@ -110,7 +110,8 @@ def test_limits_of_the_whole_set(tmp_path):
     for limits, words in (
         (InputLimits(set_pixels=639), "pixels in the set: 640 is over the limit of 639; scale the images down"),
         (InputLimits(array_bytes=1919), "bytes of all images as stored: 1,920 is over the limit of 1,919; give fewer images"),
-        (InputLimits(set_images=9), "files in the set: 10 is over the limit of 9; give fewer"),
+        (InputLimits(set_images=9), "images in the set: 10 is over the limit of 9; give fewer"),
+        (InputLimits(zip_entries=9), "files in the set: 10 is over the limit of 9; give fewer"),
         (InputLimits(classes=1), "classes: 2 is over the limit of 1; merge some"),
     ):
         with pytest.raises(DataError, match=words):

@@ -49,7 +49,7 @@ def test_parts_follow_one_another_and_a_single_table_is_split(tmp_path):
 def test_two_configurations_are_refused_in_words(tmp_path):
     write_parquet(tmp_path / "small/train.parquet", LABELS)
     write_parquet(tmp_path / "large/train.parquet", LABELS)
-    with pytest.raises(DataError, match="2 configurations lie here: 'large', 'small'; give the folder of one"):
+    with pytest.raises(DataError, match="2 configurations lie in .*: 'large', 'small'; give the folder of one"):
         load(tmp_path)
     assert load(tmp_path / "small").report.read == 8
 
