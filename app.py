@@ -20,6 +20,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("--cache", metavar="DIR", help="without --workspace: folder for fitted states (default: the user's cache)")
     parser.add_argument("--dataset", type=_names, help="data sets to show, with commas; the first is at home (digits, or the workspace's)")
     parser.add_argument("--preset", type=_names, help="presets to show, with commas (fast,instant,paper; the workspace's, or fast)")
+    parser.add_argument("--no-own-images", action="store_true", help="visitors cannot bring images of their own")
     add_import_options(parser)
     parser.add_argument("--data-dir", help="folder of local data sets (default: LMERASER_DATA, else ../shared/data)")
     return parser
@@ -59,10 +60,13 @@ def main() -> None:
     from core.errors import LMEraserError, RepairNeeded
     from demo import texts
     from demo.build import build_demo, launch_options
+    from demo.own.site import PATH, OwnImages
+    from demo.session.jobs import Jobs
 
+    jobs = Jobs()
     try:
         labs = opened(args)
-        page = build_demo(*labs)
+        page = build_demo(*labs, jobs=jobs, own="" if args.workspace or args.no_own_images else PATH)
     except RepairNeeded as error:
         parser.error(f"{error} {texts.REPAIR}")
     except LMEraserError as error:
@@ -70,9 +74,16 @@ def main() -> None:
     fit = labs[0].start()  # the others start when they are visited
     threading.Thread(target=told, args=(labs[0], fit), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that worker processes end with the app
+    own = OwnImages(jobs, labs[0].turn)
     try:
-        page.queue(max_size=200).launch(server_name=args.host, server_port=args.port, **launch_options())
+        launched = page.queue(max_size=200).launch(
+            server_name=args.host, server_port=args.port, prevent_thread_lock=True, **launch_options()
+        )
+        if not args.workspace and not args.no_own_images:
+            own.attach(launched[0])
+        page.block_thread()
     finally:
+        own.close()
         for lab in labs:
             lab.close()
 

@@ -26,13 +26,13 @@ KEPT = ("visitor", "tab", "kept", "top", "sheet", "said", "more", "seed")  # wha
 MOST_UPLOADED = 8 << 20  # bytes that Gradio's own upload takes; the page itself uploads nothing larger
 
 
-def build_demo(*labs: Lab, jobs: Jobs | None = None) -> gr.Blocks:
+def build_demo(*labs: Lab, jobs: Jobs | None = None, own: str = "", back: bool = False) -> gr.Blocks:
     """Return the site: one page for each lab, the first at home. A lab's fit starts when its page is first visited.
 
-    Raises InputError when there is no lab, or when two would share a page.
+    own, back: see `Offers`. Raises InputError when there is no lab, or when two would share a page.
     """
     gr.set_static_paths([lab.public for lab in labs])
-    offers, jobs = Offers(tuple(lab.engine.pair for lab in labs)), jobs or Jobs()
+    offers, jobs = Offers(tuple(lab.engine.pair for lab in labs), own, back), jobs or Jobs()
     pages = [Page(lab, jobs, offers) for lab in labs]
     with gr.Blocks(title=texts.TITLE, analytics_enabled=False, delete_cache=(3600, 86_400), fill_width=True) as demo:
         publish(Api(*pages))  # first: the page's own events must not take the public names

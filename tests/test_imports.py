@@ -18,7 +18,7 @@ def run(code: str) -> str:
 
 
 CORE = ("errors", "config", "runtime", "data", "backbone", "lmeraser", "workspace", "benchmarks", "audit", "cli")  # from the ground up
-DEMO = ("texts", "map", "selection", "session", "view", "reports", "panels", "request", "tabs", "api", "build")
+DEMO = ("texts", "map", "selection", "session", "view", "reports", "panels", "request", "tabs", "api", "build", "own")
 APART = {"workspace": {"benchmarks", "audit"}, "benchmarks": {"workspace"}, "audit": {"workspace"}}  # side by side: neither knows the other
 
 

@@ -17,6 +17,8 @@ class Offers:
     """The pairs in the order of their pages; the first is at home, without a path."""
 
     pairs: tuple[Pair, ...]
+    own: str = ""  # where the page for a visitor's own images is, from the root of this site; '' where there is none
+    back: bool = False  # whether this site shows such images, so that `own` leads back to them
 
     def __post_init__(self):
         paths = [self.path(pair) for pair in self.pairs]

@@ -7,7 +7,7 @@ import secrets
 import threading
 import time
 from collections import OrderedDict
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from demo.selection.numbering import Numbering, without_content
 from demo.selection.rows import SPARE, Rows
 from demo.session.jobs import Job
 from demo.session.protocol import Engine, Model
-from demo.session.requests import Clean, Measurement, Request, measured
+from demo.session.requests import Clean, Fit, Measurement, Request, measured
 from demo.session.verdict import Finding, Verdict, judge, of_proof, of_replay
 from demo.session.visitor import SHARED, Visitor
 
@@ -37,15 +37,6 @@ BENCHES = 2  # models whose fitted methods are stored for comparisons
 LINGER = 3.0  # seconds that a closing lab waits for its own thread, which ends badly when the interpreter ends first
 AWAY = 120.0  # seconds after which a page that was closed is forgotten
 RESUMED = 3600.0  # the same for one whose visitor has taught or forgotten something: a reload finds it again
-
-
-@dataclass(frozen=True)
-class Fit:
-    """How far the base model is."""
-
-    state: str = "fitting"  # fitting, ready, failed
-    progress: Progress = field(default_factory=lambda: Progress("open", 0, 0))
-    error: str = ""
 
 
 class Lab:
@@ -83,7 +74,7 @@ class Lab:
         self._visitors: dict[str, Visitor] = {}
         self._benches: OrderedDict[str, Bench] = OrderedDict()  # by root
         self._lock = threading.Lock()
-        self._turn = turn or threading.Lock()
+        self.turn = turn or threading.Lock()
         self._thread: threading.Thread | None = None
 
     def start(self) -> threading.Thread:
@@ -100,7 +91,7 @@ class Lab:
 
     def _fit(self) -> None:
         self._say(Fit(progress=Progress("turn", 0, 0)))
-        with self._turn:
+        with self.turn:
             self._say(Fit())
             self._fitted()
             if self.fit.state == "ready":
@@ -287,6 +278,11 @@ class Lab:
         if self.points is not None:
             blur_points(self.points, rows)
 
+    @property
+    def visited(self) -> bool:
+        """Whether a page of it is open."""
+        return any(visitor.page for visitor in list(self._visitors.values()))
+
     def leave(self, token: str) -> None:
         """Remove a visitor whose page is closed."""
         with self._lock:
@@ -306,6 +302,8 @@ class Lab:
         if self._thread:
             self._thread.join(LINGER)
         self.scratch.close()
+        self.samples, self.base, self.row_of = self.samples.take(np.empty(0, np.int64)), None, {}
+        self._benches.clear()
 
     def find(self, token: Any) -> Visitor | None:
         """Return the visitor of a token, or None."""

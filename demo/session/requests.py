@@ -11,12 +11,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.lmeraser.records import Outcome
+from core.runtime.progress import Progress
 
 if TYPE_CHECKING:
     from core.benchmarks.metrics import EvaluationReport
     from core.benchmarks.request_reach import Reaches
     from core.workspace.receipts import Receipt
     from demo.session.protocol import Model
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How far the base model is."""
+
+    state: str = "fitting"  # fitting, ready, failed
+    progress: Progress = field(default_factory=lambda: Progress("open", 0, 0))
+    error: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ LINK, LINK_COPIED, LINK_SHOWN = "Copy link", "Link copied", "Link is in the addr
 NOT_AVAILABLE = "“{}” is not available, so you see this page instead. Available: {}."
 NO_MODELS = "0 models were named. Name at least one data set and one preset."
 SAME_PAGE = "Two data sets would share the page “/{}”. Give their folders different names."
+OWN_IMAGES, OWN_BACK = "Use your own images", "Your images: report and delete"
 TAB_RESULT, TAB_COMPARE, TAB_PROOF, TAB_CLUSTERS, TAB_LEDGER, TAB_LEARN = "Result", "Compare", "Proof", "Clusters", "Ledger", "Learn"
 UNDER_WAY = "A request is being completed."
 REPAIR = "Start the page with --repair to fix this; nothing that is still there is lost."

@@ -22,7 +22,8 @@ def top(offers: Offers, here: Pair) -> Markup:
     dataset, preset = here
     pickers = ((texts.DATASET, "dataset", offers.datasets, dataset), (texts.PRESET, "preset", offers.presets, preset))
     paths = json.dumps({"\n".join(pair): offers.path(pair) for pair in offers.pairs})
-    return render("toolbar", "top", pickers=pickers, paths=paths, dataset=dataset, preset=preset)
+    own = (offers.own, texts.OWN_BACK if offers.back else texts.OWN_IMAGES) if offers.own else None
+    return render("toolbar", "top", pickers=pickers, paths=paths, dataset=dataset, preset=preset, own=own)
 
 
 def actions(additions: Sequence[tuple[str, str, str]], selected: bool) -> Markup:

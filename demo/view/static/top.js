@@ -77,5 +77,7 @@ const follow = (event) => {
 document.addEventListener("focusin", follow);
 // Gradio's own buttons take no attributes from Python.
 until(() => document.getElementById("lm-forget")).then((button) => { if (button) button.dataset.testid = "forget"; });
+const own = element.querySelector("[data-own]"); // from the site's root, whichever of its pages this is
+if (own) own.href = new URL(own.dataset.own, (window.gradio_config.root || location.origin).replace(/\/$/, "") + "/");
 redirect();
 restore();

@@ -1,0 +1,37 @@
+"""The words of the page for one's own images."""
+
+from core.data.images import KINDS
+
+TITLE = "Your own images"
+TAGLINE = "Drop a folder or a zip. Look at what was read. Then forget any of them."
+BACK = "Back to the lab"
+DROP = "Drop images, a folder or a zip here"
+PICK_FILES, PICK_FOLDER = "Choose files", "Choose a folder"
+LAYOUT = (
+    "A folder for each class: cats/1.jpg, dogs/2.jpg. Folders train and test above them are used, if there are any; "
+    "a table metadata.csv may name file, label and subject."
+)
+PRIVATE = "Only this browser can open them. They are deleted when you press Delete, an hour after you leave, or when this server stops."
+LABEL_ALL = "Label for images without a class"
+FIT = "Images that are not square"
+FITS = {"crop": "keep the middle", "pad": "add black", "stretch": "change the shape"}
+CHECK, AGAIN, OPEN, DELETE = "Check these images", "Check again", "Open the lab", "Delete my data now"
+READ, LEFT_OUT, REPAIRED, RENAMED, WARNINGS = "Images read", "Left out", "Repaired", "Renamed", "Please note"
+CLASSES, SPLITS, SUBJECTS, SIZE = "Classes", "Split", "Subjects", "Stored at"
+UPLOADING, CHECKING, OPENING, DELETING = "Sending", "Reading images", "Opening the lab", "Deleting and searching for what is left"
+UNKNOWN = "This set of images is not here any more: it was deleted, or an hour passed. Drop the images again."
+FULL = "{} sets of images are open, the most this server keeps. Try again in a few minutes."
+TOO_FEW = "Drop at least one image, folder or zip first."
+TOO_LARGE = "This set has more than {} MB, the limit here. Drop fewer, or run the program yourself: python app.py --dataset FOLDER."
+BUSY = "These images are being read. Wait until that is done."
+NOT_CHECKED = "Check the images first."
+FOREIGN = "This request did not come from the page. Open the page and use its buttons."
+DELETED = "Deleted. {items} files and objects in memory were searched for traces of {images} of the images: nothing was found."
+RESIDUE = "Deleted, but something was found: {}. Restart the server to be sure."
+DELETED_BEFORE = "Deleted."
+OFFLINE = "The server does not answer. Is the program still running?"
+
+
+def limits(megabytes: int, images: int) -> str:
+    """Say what is accepted."""
+    return f"At most {megabytes:,} MB and {images:,} images: {KINDS}."
