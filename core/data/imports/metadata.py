@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import TypeVar
 
-from core.data.images import shown
+from core.data.images import shown, within
 from core.data.imports.files import File
 from core.data.imports.names import UNLABELED
 from core.data.imports.options import ImportOptions
@@ -23,7 +25,10 @@ FILE_COLUMNS = ("file_name", "filename", "file", "path", "filepath", "file_path"
 LABEL_COLUMNS = ("label", "fine_label", "labels", "class", "class_name", "category", "target", "y", "dx", "diagnosis", "species", "breed")
 SUBJECT_COLUMNS = ("subject", "subject_id", "person", "person_id", "patient", "patient_id", "lesion_id", "writer", "user", "identity")
 DELIMITERS = ",;\t|"
+ROWS = 1_000_000
+HEAD = 65_536
 UNNAMED = "a table that names no image here"
+Row = TypeVar("Row")
 
 
 @dataclass(frozen=True)
@@ -118,14 +123,27 @@ def _rows(file: File) -> list[dict[str, str]]:
     if file.path.lower().endswith((".jsonl", ".ndjson")):
         return _json_rows(text)
     csv.field_size_limit(1 << 20)
-    head = text.partition("\n")[0]
+    head = _first_line(text)
     if head.casefold().startswith("sep="):  # Excel's own hint
-        text = text.partition("\n")[2]
+        text = text[len(head) :].lstrip("\r\n")
+        head = _first_line(text)
+    within("characters in the first line", len(head), HEAD, "name fewer columns")
     try:
-        rows = list(csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(text.partition("\n")[0])))
+        rows = list(_bounded(csv.DictReader(io.StringIO(text, newline=""), delimiter=_delimiter(head))))
     except csv.Error as error:
         raise DataError(f"it is not a table that can be read ({shown(error)}); save it again as CSV.") from error
     return [{_folded(key): value for key, value in row.items() if isinstance(key, str) and isinstance(value, str)} for row in rows]
+
+
+def _first_line(text: str) -> str:
+    return re.match(r"[^\r\n]*", text).group()  # type: ignore[union-attr]
+
+
+def _bounded(rows: Iterable[Row]) -> Iterator[Row]:
+    """Yield rows; raises DataError for more than a table may have, since each takes far more memory than its text."""
+    for number, row in enumerate(rows, 1):
+        within("rows", number, ROWS, "give a table of fewer")
+        yield row
 
 
 def _delimiter(head: str) -> str:
@@ -140,7 +158,7 @@ def _delimiter(head: str) -> str:
 
 def _json_rows(text: str) -> list[dict[str, str]]:
     rows = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(_bounded(io.StringIO(text, newline=None)), 1):
         if not line.strip():
             continue
         try:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from core.data.imports import metadata
 from core.errors import DataError
 from tests.core.data.makers import class_of, load, members, names, png, subject_of, why, write_files, write_zip
 
@@ -38,6 +39,8 @@ def check(data) -> None:
         ("metadata.csv", rows().encode("utf-8-sig")),
         ("metadata.csv", rows(";").encode("utf-16")),
         ("metadata.csv", rows(ending="\r\n")),
+        ("metadata.csv", rows(ending="\r")),
+        ("metadata.csv", "sep=;\r\n" + rows(";", ending="\r\n")),
         ("metadata.csv", rows(quote='"')),
         ("metadata.csv", rows(";", quote='"')),
         ("METADATA.CSV", rows()),
@@ -205,3 +208,20 @@ def test_subjects_follow_their_images_through_split_and_limit(tmp_path):
     for samples in (loaded.train, loaded.test):
         for image, subject in zip(samples.images, samples.subjects, strict=True):
             assert np.array_equal(image, np.asarray(Image.open(tmp_path / subject)))
+
+
+@pytest.mark.parametrize("name", ["metadata.csv", "metadata.jsonl"])
+def test_tables_have_a_greatest_number_of_rows(tmp_path, monkeypatch, name):
+    monkeypatch.setattr(metadata, "ROWS", 6)
+    lines = "".join(json.dumps({"file_name": path, "label": label}) + "\n" for path, label in zip(FLAT, LABELS, strict=True))
+    content, more = (rows(), "6.png,cat,p6\n") if name.endswith("csv") else (lines, "{}\n")
+    write_files(tmp_path, {**members(FLAT), name: content})
+    assert load(tmp_path).report.read == 6
+    write_files(tmp_path, {name: content + more})
+    with pytest.raises(DataError, match=f"'{name}': rows: 7 is over the limit of 6; give a table of fewer"):
+        load(tmp_path)
+
+
+def test_a_first_line_of_endless_columns_is_refused(tmp_path):
+    with pytest.raises(DataError, match="characters in the first line: 70,009 is over the limit of 65,536; name fewer columns"):
+        load(write_files(tmp_path, {**members(FLAT), "metadata.csv": "file_name" + "," * 70_000}))
