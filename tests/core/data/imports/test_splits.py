@@ -92,3 +92,11 @@ def test_any_grouping_leaves_each_class_a_training_image(seed):
     for values in (digests, subjects):
         assert not {v for v, t in zip(values, test, strict=True) if t} & {v for v, t in zip(values, test, strict=True) if not t}
     assert np.array_equal(test, rows_for_testing(labels, digests, subjects))
+
+
+def test_a_class_of_one_subject_stays_in_training():
+    labels = np.repeat(np.arange(11), 4)
+    labels = np.concatenate([labels, np.full(40, 11)])
+    subjects = [f"of {label}" for label in labels[:44]] + [f"p{i // 2}" for i in range(40)]
+    test = rows_for_testing(labels, [str(i) for i in range(84)], subjects)
+    assert set(labels[~test]) == set(range(12)) and set(labels[test]) == {11}
