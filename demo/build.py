@@ -84,6 +84,8 @@ def _wire(demo: gr.Blocks, page: Page, parts: Parts) -> None:
     on(parts["file"].click, page.ledger.check_file, [visitor], concurrency_limit=4)
     made = on(parts["report"].click, page.result.make_report, [visitor], concurrency_limit=2)
     made.success(None, js=FETCH_JS, api_visibility="private")
+    exported = on(parts["take_home"].click, page.result.make_export, [visitor], concurrency_limit=2)
+    exported.success(None, js=FETCH_JS, api_visibility="private")
     for button in ("cancel", "stop_result", "stop_proof", "stop_ledger"):
         on(parts[button].click, page.request.cancel, [visitor], concurrency_limit=None)
     on(parts["start_over"].click, page.request.start_over, [visitor])

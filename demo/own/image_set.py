@@ -24,6 +24,7 @@ from core.data.images import InputLimits
 from core.data.imports.files import is_archive
 from core.data.imports.names import plain_path
 from core.data.imports.options import ImportOptions
+from core.data.imports.tables import ENDINGS
 from core.errors import DataError, InputError, LMEraserError
 from core.runtime.executors import LocalExecutor
 from core.runtime.temporary import Scratch
@@ -126,9 +127,15 @@ class ImageSet:
             raise
 
     def _root(self) -> Path:
-        """Return the one archive that was sent, or the folder of files."""
+        """Return what is the set: the one archive or table that was sent, or the one folder with folders of classes in it, or all files.
+
+        A single folder with nothing but images is a class of its name.
+        """
         top = list(self._files.iterdir())
-        return top[0] if len(top) == 1 and (is_archive(top[0]) or top[0].suffix.lower() == ".parquet") else self._files
+        if len(top) != 1:
+            return self._files
+        whole = top[0].is_file() and (is_archive(top[0]) or top[0].suffix.lower() in ENDINGS)
+        return top[0] if whole or (top[0].is_dir() and any(path.is_dir() for path in top[0].iterdir())) else self._files
 
     def _tell(self, done: int, total: int) -> None:
         self.progress = Progress("reading", done, total)

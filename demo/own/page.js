@@ -45,7 +45,11 @@ async function guarded(action, state) {
 
 // Files: from a choice, or dropped, folders included.
 async function dropped(transfer) {
-  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean), files = [];
+  const entries = [], files = []; // all are taken before the first wait, after which the browser takes them away
+  for (const item of transfer.items) {
+    const entry = item.webkitGetAsEntry && item.webkitGetAsEntry(), file = entry ? null : item.getAsFile();
+    if (entry) entries.push(entry); else if (file) files.push({ file, path: file.name });
+  }
   const walk = async (entry, path) => {
     if (entry.isFile) { files.push({ file: await new Promise((done, no) => entry.file(done, no)), path: path + entry.name }); return; }
     const reader = entry.createReader();

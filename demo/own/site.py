@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import gradio as gr
 from fastapi import FastAPI
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import ClientDisconnect, Request
@@ -115,7 +116,7 @@ class OwnImages:
         async with self._building:
             if images.mounted is None:
                 build = functools.partial(build_demo, jobs=self._jobs, own=f"../../../{PATH}#{images.token}", back=True)
-                blocks = await asyncio.to_thread(images.open, self._executor, self._turn, build)
+                blocks = await asyncio.to_thread(asyncio.run, _built(lambda: images.open(self._executor, self._turn, build)))
                 blocks.queue(max_size=50)
                 images.mounted = await mount(self._app, path, blocks, launch_options())
         return JSONResponse({"address": f"{PATH}/{images.token}/lab/"})
@@ -188,6 +189,11 @@ async def _json(request: Request) -> dict[str, Any]:
     if not isinstance(said, dict):
         raise InputError("What the page said is no object. Open the page again.")
     return said
+
+
+async def _built(build: Callable[[], gr.Blocks]) -> gr.Blocks:
+    """Return what is built, in a thread with an event loop, without which Gradio would leave one open."""
+    return build()
 
 
 @functools.cache

@@ -57,6 +57,7 @@ def carry_out(
     answers, reach, prompts = model.probabilities(asked), model.reach(plan), _prompts_before(model, plan)
     lab.open_ledger(visitor)
     receipt = model.forget(plan, progress=progress, cancel=cancel)
+    visitor.drop_files()
     probabilities = Probabilities(shown, asked.labels, answers, model.probabilities(asked))
     report_after, digests_after = _report_after(model, forget_set, probabilities), model.digests(plan.untouched)
     same = sum(digests_after[key] == digest for key, digest in digests.items())

@@ -59,6 +59,10 @@ class CoreModel:
     def samples(self) -> Samples:
         return self.eraser.samples_
 
+    def export(self, path: Path, requests: int) -> None:
+        """Write the model without its images into a new .zip; `requests` are those so far, for its card. Raises StoreError."""
+        self.eraser.export(path, self.name, requests)
+
     @property
     def clusters(self) -> int:
         return self.eraser.partition_.clusters

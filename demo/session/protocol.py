@@ -47,6 +47,9 @@ class Model(Protocol):
     def samples(self) -> Samples:
         """The private samples that the model has learned."""
 
+    def export(self, path: Path, requests: int) -> None:
+        """Write the model without its images into a new .zip; raises StoreError."""
+
     @property
     def clusters(self) -> int:
         """How many clusters there are."""

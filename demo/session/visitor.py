@@ -161,6 +161,12 @@ class Visitor:
         for folder in [p.parent for p in old] + [path.parent] * self.closed:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def drop_files(self) -> None:
+        """Delete files made for this visitor: a request may forget what they were made of."""
+        old, self.files = self.files, []
+        for path in old:
+            shutil.rmtree(path.parent, ignore_errors=True)
+
     def discard(self) -> None:
         """Delete what lies on disk for this visitor alone."""
         if self.folder is not None:

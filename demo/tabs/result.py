@@ -24,7 +24,7 @@ from demo.session.requests import Probabilities, Request
 from demo.session.visitor import Visitor
 from demo.view import charts, markup, markup_methods
 
-REPORT_NAME = "lmeraser-report.html"
+REPORT_NAME, MODEL_NAME = "lmeraser-report.html", "lmeraser-model.zip"
 MOST_CLASSES = 10  # bars of one probability card: the likeliest classes, the true one always among them
 
 
@@ -43,6 +43,7 @@ class ResultTab:
             parts["times"], parts["changes"] = plot(), plot()
         with gr.Row(elem_classes="lm-report"):
             parts["report"] = gr.Button(texts.REPORT, size="md", min_width=170, scale=0, visible=False, elem_id="lm-report")
+            parts["take_home"] = gr.Button(texts.TAKE_HOME, size="md", min_width=170, scale=0, visible=False, elem_id="lm-take-home")
             parts["report_file"] = gr.DownloadButton(visible="hidden", elem_id="lm-report-file")
         parts["probabilities"] = html()
         return parts | full_row("result")
@@ -55,17 +56,31 @@ class ResultTab:
         visitor.rate.count()
         cancelled = visitor.model.withdrawn() if visitor.model else 0
         content = report(tuple(visitor.requests), self.lab, lambda request: self.lab.verdict(visitor, request.number), cancelled)
-        path = Path(get_upload_folder()).resolve() / secrets.token_hex(32) / REPORT_NAME
-        path.parent.mkdir(parents=True, mode=0o700)
+        path = self._place(REPORT_NAME)
         path.write_text(content, encoding="utf-8")
         visitor.keep_file(path)
         return {"report_file": str(path)}
+
+    def make_export(self, token: str | None) -> Updates:
+        """Write the visitor's model, without its images, where the page may fetch it; raises NotFittedError, InputError."""
+        visitor = self.lab.free(token)
+        path = self._place(MODEL_NAME)
+        self.lab.model(visitor).export(path, len(visitor.requests))
+        visitor.keep_file(path)
+        return {"report_file": str(path)}
+
+    @staticmethod
+    def _place(name: str) -> Path:
+        path = Path(get_upload_folder()).resolve() / secrets.token_hex(32) / name
+        path.parent.mkdir(parents=True, mode=0o700)
+        return path
 
     def show(self, visitor: Visitor) -> Updates:
         """Return the tab for the last request."""
         request = visitor.last
         rest = {
             "report": gr.update(visible=request is not None, interactive=True),
+            "take_home": gr.update(visible=visitor.model is not None, interactive=not visitor.job),
             "report_file": None,
             "row_result": gr.update(visible=request is not None),
             "full_result": gr.update(interactive=request is not None and not visitor.job),

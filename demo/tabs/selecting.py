@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
+from core.data.imports.names import natural
 from core.data.selection import select
 from core.errors import InputError
 from demo import texts
@@ -38,7 +40,9 @@ class Selecting:
         """Create the chooser."""
         samples = self.lab.samples
         parts: Parts = {}
-        classes, subjects = [(name, i) for i, name in enumerate(samples.classes)], sorted(set(samples.subjects or ()))
+        classes = [(name, i) for i, name in enumerate(samples.classes)]
+        counts = Counter(samples.subjects or ())
+        subjects = [(texts.subject(name, counts[name]), name) for name in sorted(counts, key=natural)]
         with gr.Accordion(texts.CHOOSE, open=False, elem_classes="lm-choose"):
             parts["classes"] = gr.CheckboxGroup(classes, label=texts.CLASSES, elem_classes="lm-classes")
             parts["subject"] = gr.Dropdown(subjects, label=texts.SUBJECT, value=None, visible=bool(subjects))
@@ -149,7 +153,7 @@ def _random(n: int) -> Parts:
     parts: Parts = {}
     with gr.Row(elem_classes="lm-numbers"):
         parts["count"] = gr.Number(
-            10, label=texts.RANDOM, info=texts.RANDOM_COUNT, precision=0, minimum=1, maximum=n, min_width=90, elem_id="lm-count"
+            min(10, n), label=texts.RANDOM, info=texts.RANDOM_COUNT, precision=0, minimum=1, maximum=n, min_width=90, elem_id="lm-count"
         )
         parts["seed"] = gr.Number(
             0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from demo.texts.formats import count
 from demo.texts.status import TITLE
 
-REPORT = "Report as HTML"
+REPORT, TAKE_HOME = "Report as HTML", "Take the model home"
 REPORT_FORGOTTEN, REPORT_ACCURACY, REPORT_TIME = "What was forgotten", "Accuracy, before and after", "Time"
 REPORT_PROOF, REPORT_ALL, REPORT_RECEIPTS = "Proof", "All requests", "Receipts"
 REPORT_COMPARE, REPORT_MEMBERSHIP, REPORT_RESIDUE = "Compared with other methods", "Membership test", "Search for residue"

@@ -11,7 +11,7 @@ TRAY_LABEL = "Selected images"
 REMOVE = "Remove image {} from the selection"
 CHOOSE = "Choose without the map"
 CLASSES = "Classes"
-SUBJECT = "Everything from one subject"
+SUBJECT = "Forget one person: all pictures of a subject"
 NUMBERS = "Sample numbers"
 NUMBERS_HINT = "3, 17, 200-240"
 NUMBERS_INFO = "Numbers and ranges, from 0 to {:,}"
@@ -39,6 +39,11 @@ FILE_DATASET = "This selection was made on data set {}, but this page shows {!r}
 FILE_DATA = "This selection was made on other images than this page's ({!r}, {:,} images). Choose the pictures here and save them again."
 FILE_ROWS = "This file lists {} rows; give a list of at most {:,}."
 FILE_ROW = "{} in this file is not a row number from 0 to {:,}. Correct or remove it, then open the file again."
+
+
+def subject(name: str, n: int) -> str:
+    """One subject in the list to choose from."""
+    return f"{name} · {count(n, 'picture')}"
 
 
 def file_too_large(size: int, most: int) -> str:

@@ -105,13 +105,14 @@ def visit(browser, server):
     """Open a page of one's own, with the map on it; errors of the page's scripts fail the test."""
     contexts, errors = [], []
 
-    def opened(ready: bool = True, address: str = "", site: str = "", **kwargs):
+    def opened(ready: bool = True, address: str = "", site: str = "", map_shown: bool = True, **kwargs):
         context = browser.new_context(**({"viewport": {"width": 1280, "height": 900}} | kwargs))
         contexts.append(context)
         page = context.new_page()
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.goto((site or server) + address)
-        page.wait_for_selector(".map[data-ready]", state="attached", timeout=FIT_MS)  # an address may hide it
+        if map_shown:
+            page.wait_for_selector(".map[data-ready]", state="attached", timeout=FIT_MS)  # an address may hide it
         if ready:
             page.wait_for_selector(".lm-status.lm-ready", state="attached", timeout=FIT_MS)
         return page

@@ -86,6 +86,9 @@ class FakeModel:
     def cluster(self, number: int) -> ClusterFacts:
         return ClusterFacts(self.keys()[number], self.samples.labels[self.assignment == number], (2.0, 1.0))
 
+    def export(self, path, requests: int) -> None:
+        path.write_bytes(f"{self.root} {requests}".encode())
+
     def digests(self, keys) -> dict[str, str]:
         return {key: key for key in keys}
 

@@ -25,7 +25,7 @@ def few(monkeypatch):
     monkeypatch.setattr("core.backbone.model.load_backbone", lambda name, device=None: load_backbone(TINY))
     monkeypatch.setattr("core.runtime.executors.LocalExecutor", Inline)
     monkeypatch.setattr("demo.session.workspace_engine.kept_selftest", lambda folder: FakeSelfTest())
-    monkeypatch.setattr("demo.session.workspace_engine.load_dataset", lambda name, data_dir=None: load_dataset(name, limit=60))
+    monkeypatch.setattr("demo.session.workspace_engine.load_dataset", lambda name, **given: load_dataset(name, limit=60))
     return data.train
 
 

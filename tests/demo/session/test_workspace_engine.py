@@ -119,7 +119,7 @@ def test_starting_over_is_not_offered(opened):
 def test_a_workspace_outlives_the_data_it_was_made_of(opened, monkeypatch):
     root = opened()[0].base.model.root
 
-    def missing(name, data_dir=None):
+    def missing(name, data_dir=None, options=None):
         raise DataError(f"{name!r} is no data set and no path here.")
 
     monkeypatch.setattr("demo.session.workspace_engine.load_dataset", missing)

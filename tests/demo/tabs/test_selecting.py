@@ -279,7 +279,7 @@ def test_fits_take_turns(two):
 
 def test_the_api_opens_the_pair_that_is_asked_for(two):
     api = Api(*[Page(lab, Jobs(), Offers(tuple(lab.engine.pair for lab in two))) for lab in two])
-    with two[1]._turn, pytest.raises(NotFittedError, match="not ready"):
+    with two[1].turn, pytest.raises(NotFittedError, match="not ready"):
         api.open("fake", "paper")
     while two[1].base is None:
         time.sleep(0.02)

@@ -1,0 +1,193 @@
+"""The routes behind one's own images, called as the page calls them: limits, strangers, reports, the end of the data."""
+
+from __future__ import annotations
+
+import gc
+import io
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from PIL import Image
+from starlette.testclient import TestClient
+
+from core.data.datasets import load_dataset
+from demo.own import image_set, site, words
+from demo.session.jobs import Jobs
+
+HEADERS = {"x-lmeraser": "1"}
+
+
+def png(seed: int, side: int = 12) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(out, "PNG")
+    return out.getvalue()
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    """The page's routes, with temporary files in a folder that must be empty in the end."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    sets = site.OwnImages(Jobs())
+    yield sets
+    sets.close()
+    gc.collect()
+    assert [path.name for path in tmp_path.iterdir()] == []
+
+
+@pytest.fixture
+def client(own):
+    app = FastAPI()
+    app.get("/{page}")(lambda page: {"caught": page})  # as Gradio's own: the routes must come before it
+    own.attach(app)
+    with TestClient(app, headers=HEADERS) as client:
+        yield client
+
+
+@pytest.fixture
+def token(client) -> str:
+    return client.post("/own/new").json()["token"]
+
+
+def send(client, token: str, files: dict[str, bytes]) -> None:
+    for path, data in files.items():
+        answer = client.put(f"/own/{token}/file", params={"path": path}, content=data)
+        assert answer.status_code == 200, answer.text
+
+
+def checked(client, token: str, **how: str) -> dict:
+    assert client.post(f"/own/{token}/check", json=how).status_code == 200
+    return waited(client, token)
+
+
+def waited(client, token: str) -> dict:
+    for _ in range(400):
+        state = client.get(f"/own/{token}/state").json()
+        if state["stage"] in ("read", "failed"):
+            return state
+        time.sleep(0.02)
+    pytest.fail("the images were never read")
+
+
+PETS = {f"{kind}/{i}.png": png(10 * i + (kind == "dogs")) for kind in ("cats", "dogs") for i in range(6)}
+
+
+def test_the_page_says_the_limits_and_is_found(client):
+    page = client.get("/own").text
+    assert words.TITLE in page and words.limits(300, 10_000) in page
+    assert client.get("/own/", follow_redirects=False).headers["location"] == "../own"
+    assert client.get("/other").json() == {"caught": "other"}
+
+
+def test_a_folder_is_read_as_the_library_reads_it(client, token, tmp_path_factory):
+    files = PETS | {"README.md": b"hello", "cats/broken.png": b"nothing"}
+    send(client, token, files)
+    state = checked(client, token)
+    folder = tmp_path_factory.mktemp("pets")
+    for path, data in files.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_bytes(data)
+    told = load_dataset(str(folder)).report
+    assert state["report"]["classes"] == {"cats": 6, "dogs": 6} == told.classes
+    assert state["report"]["splits"] == told.splits and state["report"]["read"] == 12
+    assert {(s["reason"], *s["names"]) for s in state["report"]["skipped"]} == {(r, *n) for r, n in told.reasons.items()}
+    assert [card["name"] for card in state["gallery"]] == ["cats", "dogs"]
+    assert all(picture.startswith("data:image/webp;base64,") for card in state["gallery"] for picture in card["pictures"])
+
+
+def test_a_zip_is_read_and_another_label_or_fit_can_be_tried(client, token):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for i in range(8):
+            archive.writestr(f"{i}.png", png(i, 12 + i))
+    send(client, token, {"mine.zip": out.getvalue()})
+    state = checked(client, token)
+    assert state["stage"] == "failed" and "label" in state["error"]
+    state = checked(client, token, label="pet", fit="pad")
+    assert state["report"]["classes"] == {"pet": 8} and state["report"]["size"] == [48, 48]
+
+
+@pytest.mark.parametrize("path", ["../../up.png", "/etc/passwd", "C:/x.png", "a/../../b.png", "", "\\\\host\\x.png"])
+def test_no_path_leads_out_of_the_set(client, token, path, tmp_path):
+    answer = client.put(f"/own/{token}/file", params={"path": path}, content=png(0))
+    assert answer.status_code == 400 and len(answer.json()["error"]) > 10
+    assert not [p for p in tmp_path.rglob("*") if p.suffix == ".png" or p.name == "passwd"]
+
+
+def test_bytes_beyond_the_limit_are_refused_and_not_kept(client, token, monkeypatch, tmp_path):
+    monkeypatch.setattr(image_set, "MOST_BYTES", 1000)
+    answer = client.put(f"/own/{token}/file", params={"path": "big.png"}, content=bytes(2000))
+    assert answer.status_code == 400 and "--dataset FOLDER" in answer.json()["error"]
+    assert not list(tmp_path.rglob("big.png"))
+
+
+def test_a_stranger_can_neither_read_nor_change_anything(client, token):
+    send(client, token, PETS)
+    for method, path in (("GET", "state"), ("POST", "check"), ("POST", "open"), ("PUT", "file?path=x.png"), ("DELETE", "")):
+        answer = client.request(method, f"/own/{'x' * 24}/{path}".rstrip("/"))
+        assert (answer.status_code, answer.json()["error"]) == (404, words.UNKNOWN)
+    bare = TestClient(client.app)
+    for method, path in (("POST", f"{token}/check"), ("DELETE", token), ("PUT", f"{token}/file?path=x.png"), ("POST", "new")):
+        assert bare.request(method, f"/own/{path}").status_code == 403
+    assert checked(client, token)["report"]["read"] == 12
+
+
+@pytest.mark.parametrize("body", [b"[1]", b"{", b"\xff", b"x" * 20_000])
+def test_odd_words_of_a_page_are_refused(client, token, body):
+    send(client, token, PETS)
+    answer = client.post(f"/own/{token}/check", content=body)
+    assert answer.status_code == 400 and len(answer.json()["error"]) > 10
+
+
+def test_order_matters_and_is_said(client, token):
+    assert client.post(f"/own/{token}/check", json={}).json()["error"] == words.TOO_FEW
+    assert client.post(f"/own/{token}/open").json()["error"] == words.NOT_CHECKED
+    send(client, token, {"a": b"x"})
+    assert client.put(f"/own/{token}/file", params={"path": "a/b.png"}, content=b"x").status_code == 400
+
+
+def test_only_so_many_sets_at_once_and_idle_ones_go(client, own, monkeypatch):
+    tokens = [client.post("/own/new").json()["token"] for _ in range(site.MOST_SETS)]
+    answer = client.post("/own/new")
+    assert answer.status_code == 400 and answer.json()["error"] == words.FULL.format(site.MOST_SETS)
+    own._sets[tokens[0]].seen -= site.KEPT + 1
+    assert client.post("/own/new").status_code == 200
+    assert client.get(f"/own/{tokens[0]}/state").status_code == 404
+    assert client.get(f"/own/{tokens[1]}/state").status_code == 200
+
+
+def test_deleting_before_a_lab_leaves_nothing(client, token, tmp_path):
+    send(client, token, PETS)
+    checked(client, token)
+    assert list(tmp_path.rglob("*.png"))
+    answer = client.delete(f"/own/{token}").json()
+    assert answer == {"text": words.DELETED_BEFORE, "clean": True}
+    assert not list(tmp_path.rglob("*.png"))
+
+
+def test_a_set_that_something_still_holds_is_not_called_deleted(client, own, token, monkeypatch):
+    monkeypatch.setattr(image_set, "ENDING", 1)
+    send(client, token, PETS)
+    checked(client, token)
+    held = own._sets[token].data
+    answer = client.delete(f"/own/{token}").json()
+    assert held is not None and not answer["clean"] and answer["text"].startswith("Deleted, but")
+
+
+def test_opening_mounts_a_site_once_and_deletes_what_was_sent(client, own, token, tmp_path):
+    send(client, token, PETS)
+    checked(client, token)
+    address = client.post(f"/own/{token}/open").json()["address"]
+    assert address == f"own/{token}/lab/"
+    assert client.post(f"/own/{token}/open").json()["address"] == address
+    assert not list(tmp_path.rglob("*.png"))
+    assert client.get(f"/{address}config").status_code == 200
+    assert client.put(f"/own/{token}/file", params={"path": "x.png"}, content=png(0)).status_code == 400
+    assert client.get(f"/own/{token}/state").json()["opened"]
+    assert client.delete(f"/own/{token}").json() == {"text": words.DELETED_BEFORE, "clean": True}
+    assert client.get(f"/{address}config").status_code == 404
+    assert not [p for p in Path(tmp_path).rglob("*") if p.is_file() and p.name != "lock"]
