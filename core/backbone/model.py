@@ -22,8 +22,9 @@ from torch import nn
 
 from core.backbone import vit
 from core.backbone.codebook import Codebook
+from core.backbone.last_stage import LastStage
 from core.backbone.patterns import pattern_images
-from core.backbone.timm_compat import import_timm
+from core.backbone.timm_models import timm_input_size, timm_model
 from core.backbone.vit_config import ViTConfig
 from core.errors import BackboneError, InputError
 from core.runtime.determinism import reproducible
@@ -35,7 +36,10 @@ CODEWORDS = 256  # of a backbone that ships none
 
 @dataclass(frozen=True)
 class BackboneSpec:
-    """Enough to load a backbone in another process: `embedded`, `random` (with shape and seed), or a timm model's name."""
+    """Enough to load a backbone in another process: `embedded`, `random` (with shape and seed), or a name for timm.
+
+    Such names: of a model on the Hub, `local-dir:FOLDER`, or `ARCHITECTURE:FILE.safetensors`.
+    """
 
     name: str = "embedded"
     random: ViTConfig | None = None
@@ -116,17 +120,30 @@ class Backbone(nn.Module):
         return Codebook.built(self.derive(pattern_images(CODEWORDS, self.size), None)[0])
 
     def resolve_block(self, block: int) -> int:
-        """Return the block index for a possibly negative one; raises InputError where tokens cannot enter."""
+        """Return the block index for a possibly negative one, 0 for the last stage of a model without blocks.
+
+        Raises InputError where a late prompt cannot enter.
+        """
         if not self.has_tokens:
-            raise InputError(
-                f"{self.spec.name} has no plain token sequence, so tokens cannot enter it. Use a padding or patch prompt, or a ViT."
-            )
+            if block not in (-1, 0):
+                raise InputError(f"block {block} does not exist: a late prompt of {self.spec.name} enters its last stage. Use -1.")
+            return 0 if self.last_stage else -1
         index = block + self.depth if block < 0 else block
         if not 0 <= index < self.depth:
             raise InputError(
                 f"block {block} does not exist: {self.spec.name} has {self.depth} blocks, 0 to {self.depth - 1} or -{self.depth} to -1."
             )
         return index
+
+    @functools.cached_property
+    def last_stage(self) -> LastStage:
+        """Where a late prompt enters a model without a plain token sequence; raises InputError where it cannot."""
+        with reproducible(), torch.inference_mode(False):  # its tensors take part in training
+            return LastStage(self.model, self.normalized(torch.full((1, 3, self.size, self.size), 0.5, device=self.device)))
+
+    def prompt_shape(self, tokens: int) -> tuple[int, int]:
+        """Return the shape of a late prompt: so many tokens, or one offset for each position of the last stage's border."""
+        return (tokens, self.dim) if self.has_tokens else (len(self.last_stage.positions), self.last_stage.shape[-1])
 
     def pixels(self, images: np.ndarray) -> torch.Tensor:
         """Return images (n, h, w, 3) uint8 as float32 (n, 3, s, s) in 0..1 on the device, resized bicubically."""
@@ -153,6 +170,8 @@ class Backbone(nn.Module):
     def _features_and_trunk(self, pixels: torch.Tensor, block: int | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         if not self.feature_blocks and block is None:
             return self.forward_pixels(pixels), None
+        if not self.has_tokens:
+            return self.last_stage.features(self.normalized(pixels))
         x, trunk, pooled = self.embed(self.normalized(pixels)), None, []
         for i, layer in enumerate(self.model.blocks):
             trunk = x if i == block else trunk
@@ -195,8 +214,10 @@ class Backbone(nn.Module):
 
         The prompt is one for all rows (p, dim), or one for each (len(rows), p, dim). `trunk` (n, t, dim) are activations before
         `block`. Tokens join after the prefix; `readout` pools their outputs (`prompts`, VPT's prompt pooling, arXiv 2203.12119) or the
-        model's own (`patches`).
+        model's own (`patches`). In a model without blocks the prompt is added to the border of its last stage's map instead.
         """
+        if not self.has_tokens:
+            return self.last_stage.late(trunk)
         if readout == "prompts" and block == self.depth - 1 and self._plain_last_block():
             return self._late_last(trunk)
         return lambda prompt, rows: self._late_full(trunk[rows], block, readout, prompt)
@@ -288,7 +309,7 @@ def _loaded(spec: BackboneSpec, device: torch.device) -> Backbone:
     elif spec.name == "embedded":
         backbone = _embedded(spec)
     else:
-        backbone = _hub(spec)
+        backbone = _by_timm(spec)
     try:
         return backbone.to(device).to(memory_format=torch.channels_last)
     except (RuntimeError, AssertionError) as error:  # no such device, no driver, or a build of PyTorch without it
@@ -348,28 +369,9 @@ def _embedded(spec: BackboneSpec, folder: Path = ASSETS) -> Backbone:
 
 def input_size(name: str) -> int:
     """Return the side in px of the images that a backbone takes, without loading it; raises BackboneError for an unknown name."""
-    if name == "embedded":
-        return int(read_manifest()["model"]["image_size"])
-    return int(_known(import_timm(), name).input_size[-1])
+    return int(read_manifest()["model"]["image_size"]) if name == "embedded" else timm_input_size(name)
 
 
-def _known(timm: Any, name: str) -> Any:
-    """Return what timm knows of a model's weights; raises BackboneError for a name it has not."""
-    config = timm.get_pretrained_cfg(name) if timm.is_model(name.split(".")[0]) else None
-    if config is None:
-        raise BackboneError(f"timm has no model {name!r}. List the names with timm.list_models(); 'embedded' works without a network.")
-    return config
-
-
-def _hub(spec: BackboneSpec) -> Backbone:
-    timm = import_timm()
-    _known(timm, spec.name)
-    try:
-        model = timm.create_model(spec.name, pretrained=True, num_classes=0)
-    except Exception as error:  # Hub, network and file errors share no base class
-        raise BackboneError(
-            f"The weights of {spec.name!r} are neither in the local cache nor available from the Hugging Face Hub "
-            f"({type(error).__name__}). Connect to the network once to cache them, or use 'embedded', which works offline."
-        ) from error
-    data = model.pretrained_cfg
-    return Backbone(spec, model, data["input_size"][-1], list(data["mean"]), list(data["std"]))
+def _by_timm(spec: BackboneSpec) -> Backbone:
+    found = timm_model(spec.name)
+    return Backbone(spec, found.model, found.size, found.mean, found.std)

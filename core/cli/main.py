@@ -10,11 +10,11 @@ import json
 import shlex
 import sys
 
-from core.cli import assets, audit, bench, data, fit_forget_verify, ledger, take_home
+from core.cli import assets, audit, backbone, bench, data, fit_forget_verify, ledger, take_home
 from core.cli.output import ProgressBar
 from core.errors import LMEraserError
 
-GROUPS = (fit_forget_verify, ledger, audit, bench, data, take_home, assets)
+GROUPS = (fit_forget_verify, ledger, audit, bench, data, backbone, take_home, assets)
 CHECKS = ("equal", "clean", "passed")  # entries of a result that decide the exit status
 
 

@@ -71,7 +71,9 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--clusters", type=int, help="number of clusters, before the cap")
     command.add_argument("--cap", type=int, help="most samples in one cluster")
     command.add_argument("--steps", type=int, help="training steps for each cluster")
-    command.add_argument("--backbone", default="embedded", help="embedded, or the name of a timm model")
+    command.add_argument(
+        "--backbone", default="embedded", help="embedded, a timm model, local-dir:FOLDER, or ARCHITECTURE:FILE.safetensors"
+    )
     add_device_option(command)
     command.add_argument("--workers", type=int, help="worker processes (default: one per core)")
     command.add_argument("--cache", type=Path, default=cache_folder(), help="folder for fitted states")

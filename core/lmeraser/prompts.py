@@ -1,7 +1,8 @@
 """Visual prompts: the inputs that each cluster learns for the frozen backbone, and how an image passes through it with one.
 
-`padding` adds a learned frame to the pixels (the paper's prompt; Bahng et al., arXiv 2203.17274), `patch` a learned square in the
-corner, `tokens` learned tokens before block b (VPT, arXiv 2203.12119). Of kind `none` there is no prompt.
+`padding` adds a learned frame to the pixels (the paper's prompt; Bahng et al., arXiv 2203.17274), `patch` a learned square in the corner.
+`tokens` are learned tokens before block b (VPT, arXiv 2203.12119); in a backbone without a plain token sequence, an offset on the border
+of the map that enters its last stage. Of kind `none` there is no prompt.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def trunk_block(config: PromptConfig, backbone: Backbone) -> int | None:
 def initial_prompt(config: PromptConfig, backbone: Backbone, rng: torch.Generator) -> torch.Tensor:
     """Return a fresh prompt: zeros (3, s, s) on the pixels, small noise (p, dim) for tokens, drawn on the CPU."""
     if config.kind == "tokens":
-        prompt = 0.02 * torch.randn(config.size, backbone.dim, generator=rng)
+        prompt = 0.02 * torch.randn(backbone.prompt_shape(config.size), generator=rng)
     else:
         prompt = torch.zeros(3, backbone.size, backbone.size)
     return prompt.to(backbone.device)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from core.backbone import model as module
 from core.backbone.model import ASSETS, Backbone, BackboneSpec, load_backbone, read_manifest, verified_asset
+from core.backbone.timm_compat import import_timm
 from core.config import PromptConfig
 from core.errors import BackboneError, InputError
 from core.lmeraser.prompts import check_prompt, pixel_mask, prompted
@@ -130,14 +130,14 @@ def test_unknown_and_unreachable_names_say_what_works_offline(monkeypatch):
     def refuse(*args, **kwargs):
         raise OSError("no network")
 
-    monkeypatch.setattr(module.import_timm(), "create_model", refuse)
+    monkeypatch.setattr(import_timm(), "create_model", refuse)
     with pytest.raises(BackboneError, match="works offline"):
         load_backbone("vit_base_patch16_224.augreg_in21k")
 
 
 @pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_timm_families_fit_the_same_interface(name, samples):
-    model = module.import_timm().create_model(name, pretrained=False, num_classes=0)
+    model = import_timm().create_model(name, pretrained=False, num_classes=0)
     big = Backbone(BackboneSpec(name), model, 224, [0.5] * 3, [0.5] * 3)
     with torch.inference_mode():
         pixels = big.pixels(samples.images[:1])
@@ -149,5 +149,12 @@ def test_timm_families_fit_the_same_interface(name, samples):
             late = big.late(trunk, big.depth - 1, "patches")(torch.zeros(1, big.dim), slice(None))
         assert late.shape == (1, big.dim)
     else:
-        with pytest.raises(InputError, match="padding or patch"):
-            check_prompt(PromptConfig("tokens"), big)
+        check_prompt(PromptConfig("tokens"), big)
+        with torch.inference_mode():
+            features, trunk = big._features_and_trunk(pixels, 0)
+            prompt = torch.zeros(big.prompt_shape(4))
+            forward = big.late(trunk, 0, "prompts")
+            assert torch.allclose(forward(prompt, slice(None)), features, atol=1e-5)
+            assert not torch.allclose(forward(prompt + 1, slice(None)), features, atol=1e-3)
+        with pytest.raises(InputError, match="block 3 does not exist"):
+            check_prompt(PromptConfig("tokens", block=3), big)
