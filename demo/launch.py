@@ -36,6 +36,8 @@ def open_labs(
     executor, turn, labs = LocalExecutor(), threading.Lock(), []
     for dataset in datasets:
         data = load_dataset(dataset, data_dir, options=options)
+        if data.report is not None and (data.report.skipped or data.report.warnings):
+            print(data.report.text(), flush=True)
         labs += [Lab(CoreEngine(data, p, folder / "states", executor, cache=folder), data.train, folder, turn) for p in presets]
     return labs
 

@@ -57,6 +57,11 @@ def load_named(name: str, data_dir: Path | str | None, options: ImportOptions, r
         raise DataError(_absent(name, folder, why)) from error
 
 
+def at_hand(name: str, data_dir: Path | str | None = None) -> bool:
+    """Return whether a set in NAMED lies in `data_dir`, so that it need not be fetched."""
+    return all((_data_dir(data_dir) / name / f"{split}.parquet").is_file() for split in ("train", "test"))
+
+
 def is_hub_name(name: str) -> bool:
     """Return whether a text has the form of a Hub repository's name, user/name."""
     return re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", name, re.ASCII) is not None

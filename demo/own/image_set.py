@@ -65,7 +65,9 @@ class Progress:
 class ImageSet:
     """The images of one visitor. Everything of them on disk lies in one private folder."""
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, name: str = "", data_dir: str | Path | None = None):
+        """`size`: the backbone's input side, px. `name`: a public set to take instead of files, from `data_dir` or the Hub."""
+        self.name, self._data_dir = name, data_dir
         self.token = secrets.token_urlsafe(18)
         self.seen = time.monotonic()
         self.progress = Progress()
@@ -110,7 +112,7 @@ class ImageSet:
         with self._lock:
             if self.progress.stage == "reading" or self.lab is not None:
                 raise InputError(words.BUSY)
-            if not self._names:
+            if not self._names and not self.name:
                 raise InputError(words.TOO_FEW)
             options = ImportOptions(self._size, fit, label.strip() or None, limits=LIMITS)
             self.progress = Progress("reading")
@@ -118,7 +120,10 @@ class ImageSet:
 
     def _read(self, options: ImportOptions) -> None:
         try:
-            self.data = load_dataset(str(self._root()), options=options, tell=self._tell)
+            if self.name:
+                self.data = load_dataset(self.name, self._data_dir, MOST_IMAGES, replace(options, limits=InputLimits()), self._tell)
+            else:
+                self.data = load_dataset(str(self._root()), options=options, tell=self._tell)
             self.progress = Progress("read")
         except LMEraserError as error:
             self.data, self.progress = None, Progress("failed", error=str(error))
@@ -157,7 +162,7 @@ class ImageSet:
             if self.data is None or self.progress.stage != "read":
                 raise InputError(words.NOT_CHECKED)
             folder = self._scratch.folder()
-            data = replace(self.data, name=words.TITLE)
+            data = self.data if self.name else replace(self.data, name=words.TITLE)
             self.lab = Lab(OwnEngine(data, "fast", folder / "states", executor, cache=folder), data.train, folder, turn)
             shutil.rmtree(self._files, ignore_errors=True)
         return build(self.lab)

@@ -81,6 +81,11 @@ async function send(files) {
   await Promise.all(Array.from({ length: PARALLEL }, lane));
   await check();
 }
+async function take(name) {
+  token = (await call("POST", "new", { name })).token;
+  history.replaceState(null, "", "#" + token);
+  await check();
+}
 async function check() {
   const form = find(".how");
   await call("POST", token + "/check", { fit: form.fit.value, label: form.label.value });
@@ -139,6 +144,7 @@ drop.addEventListener("change", (event) => {
   event.target.value = "";
   guarded(() => send(files));
 });
+for (const button of main.querySelectorAll("[data-set]")) button.addEventListener("click", () => guarded(() => take(button.dataset.set)));
 find(".how").addEventListener("submit", (event) => { event.preventDefault(); guarded(check); });
 find("[data-testid=open]").addEventListener("click", () => guarded(async () => {
   work(words.opening, null);

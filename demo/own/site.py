@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from core.data.imports.options import FITS
+from core.data.named_sets import NAMED, at_hand
 from core.errors import InputError, LMEraserError
 from core.runtime.executors import LocalExecutor
 from demo.build import build_demo, launch_options
@@ -39,8 +40,12 @@ JSON_BYTES = 10_000  # most of what a page says beside its files
 class OwnImages:
     """All sets of images that visitors have brought; `attach` adds the page to a running server."""
 
-    def __init__(self, jobs: Jobs, turn: threading.Lock | None = None, size: int = 48):
-        """`jobs`, `turn`: the queues and the turn to fit, shared with the site's other labs. `size`: the backbone's input side, px."""
+    def __init__(self, jobs: Jobs, turn: threading.Lock | None = None, size: int = 48, data_dir: str | Path | None = None):
+        """`jobs`, `turn`: the queues and the turn to fit, shared with the site's other labs. `size`: the backbone's input side, px.
+
+        `data_dir`: where public sets are looked for before they are fetched.
+        """
+        self._data_dir = data_dir
         self._jobs, self._turn, self._size = jobs, turn or threading.Lock(), size
         self._executor = LocalExecutor()
         self._sets: dict[str, ImageSet] = {}
@@ -65,15 +70,18 @@ class OwnImages:
 
     async def page(self, request: Request) -> Response:
         """Return the page."""
-        return HTMLResponse(_page())
+        return HTMLResponse(_page({name: at_hand(name, self._data_dir) for name in NAMED}))
 
     async def new(self, request: Request) -> Response:
-        """Begin a set; return its token."""
+        """Begin a set, of files that follow or of a public set's name; return its token."""
+        name = str((await _json(request)).get("name") or "")
+        if name and name not in NAMED:
+            raise InputError(words.NO_SUCH_SET.format(", ".join(NAMED)))
         self._loop = asyncio.get_running_loop()
         await self._delete_idle()
         if len(self._sets) >= MOST_SETS:
             raise InputError(words.FULL.format(len(self._sets)))
-        images = ImageSet(self._size)
+        images = ImageSet(self._size, name, self._data_dir)
         self._sets[images.token] = images
         if len(self._sets) == 1:
             self._look_later()
@@ -196,9 +204,10 @@ async def _built(build: Callable[[], gr.Blocks]) -> gr.Blocks:
     return build()
 
 
-@functools.cache
-def _page() -> str:
+def _page(known: dict[str, bool]) -> str:
+    """Return the page; `known` are the public sets, and whether each is at hand."""
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
     style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "page.js"))
     limits = words.limits(MOST_BYTES // MIB, MOST_IMAGES)
-    return environment.get_template("page.html").render(words=words, style=style, script=script, limits=limits)
+    sets = [(name, words.SETS[name], words.AT_HAND if here else words.FETCHED) for name, here in known.items() if here or NAMED[name]]
+    return environment.get_template("page.html").render(words=words, style=style, script=script, limits=limits, sets=sets)

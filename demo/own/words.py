@@ -32,6 +32,17 @@ DELETED_BEFORE = "Deleted."
 OFFLINE = "The server does not answer. Is the program still running?"
 
 
+PUBLIC, AT_HAND, FETCHED = "Or take a public set", "at hand", "fetched from the Hugging Face Hub"
+SETS = {
+    "cifar10": "Photographs of ten kinds of animals and vehicles, 32 px wide. Alike ones share clusters, so a group is cheap to forget.",
+    "cifar100": "Photographs of a hundred kinds of things, 32 px wide. Few images of each, so single ones matter more.",
+    "svhn": "House numbers from photographs of streets, 32 px wide. Digits as a camera sees them.",
+    "gtsrb": "German traffic signs from a car's camera. Each sign was filmed, so forget a whole track.",
+    "madbase": "Arabic digits that 600 people wrote. Forget everything that one of them wrote.",
+}
+NO_SUCH_SET = "There is no public set of this name; choose one of {}."
+
+
 def limits(megabytes: int, images: int) -> str:
     """Say what is accepted."""
     return f"At most {megabytes:,} MB and {images:,} images: {KINDS}."

@@ -10,9 +10,11 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from fastapi import FastAPI
 from PIL import Image
+from pyarrow import parquet
 from starlette.testclient import TestClient
 
 from core.data.datasets import load_dataset
@@ -148,6 +150,27 @@ def test_order_matters_and_is_said(client, token):
     assert client.post(f"/own/{token}/open").json()["error"] == words.NOT_CHECKED
     send(client, token, {"a": b"x"})
     assert client.put(f"/own/{token}/file", params={"path": "a/b.png"}, content=b"x").status_code == 400
+
+
+def test_a_public_set_is_offered_where_it_is_at_hand_and_read_like_ones_own(own, client, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("sets")
+    for split in ("train", "test"):
+        table = {
+            "image": [{"bytes": png(i + 50 * (split == "test")), "path": None} for i in range(12)],
+            "label": [i % 2 for i in range(12)],
+        }
+        (folder / "gtsrb").mkdir(exist_ok=True)
+        parquet.write_table(pa.table(table), folder / "gtsrb" / f"{split}.parquet")
+    own._data_dir = folder
+    page = client.get("/own").text
+    assert 'data-set="gtsrb"' in page and 'data-set="madbase"' not in page  # it is neither here nor on the Hub
+    assert page.count(words.FETCHED) == 3 and page.count(words.AT_HAND) == 1
+    token = client.post("/own/new", json={"name": "gtsrb"}).json()["token"]
+    state = checked(client, token)
+    assert state["report"]["splits"] == {"train": 12, "test": 12} and state["report"]["classes"] == {"0": 12, "1": 12}
+    assert client.post(f"/own/{token}/open").status_code == 200
+    answer = client.post("/own/new", json={"name": "../../secret"})
+    assert answer.status_code == 400 and "choose one of cifar10" in answer.json()["error"]
 
 
 def test_only_so_many_sets_at_once_and_idle_ones_go(client, own, monkeypatch):
