@@ -89,7 +89,8 @@ def test_a_folder_is_sent_file_by_file_and_a_label_can_be_given_to_all(visit, tm
     for i in range(8):
         Image.new("RGB", (20, 20 + i), (30 * i, 10, 200)).save(tmp_path / f"{i}.png")
     (tmp_path / "reds").mkdir()
-    Image.new("RGB", (20, 20), (255, 0, 0)).save(tmp_path / "reds" / "a.png")
+    for i in range(4):
+        Image.new("RGB", (20, 20), (255, i, 0)).save(tmp_path / "reds" / f"{i}.png")
     page = visit(ready=False, map_shown=False, address="own", viewport={"width": 390, "height": 844}, color_scheme="dark")
     page.get_by_test_id("pick-folder").set_input_files(tmp_path)
     page.get_by_test_id("report").wait_for(timeout=WORK_MS)
