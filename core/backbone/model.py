@@ -275,7 +275,7 @@ def _fingerprint(backbone: Backbone) -> str:
 
 
 def load_backbone(spec: BackboneSpec | str = "embedded", device: torch.device | str = "cpu") -> Backbone:
-    """Load and freeze a backbone; loading the same one again in a process returns the same object.
+    """Load and freeze a backbone; loading one of the four used last again in a process returns the same object.
 
     The same backbone is the same one however it is spelled: by name or `BackboneSpec`, "cpu" or `torch.device("cpu")`, "cuda" or the
     current device's "cuda:0". Raises BackboneError when weights are missing or altered, a timm name is unknown or cannot be
