@@ -14,6 +14,7 @@ from typing import Any
 
 import gradio as gr
 
+from core.errors import UnknownSampleError
 from core.runtime.progress import Progress
 from demo import texts
 from demo.panels.common import Context, Parts, Updates, html, plot, runner
@@ -147,8 +148,12 @@ class CompareTab:
         """Return how far the selection, or else the last request, reaches."""
         model, plan = visitor.model, visitor.plan
         planned = plan is not None and model is not None and plan.root == model.root
-        last = visitor.last.reach if visitor.last else None
-        found = model.reach(plan) if planned and model and plan else last
+        found = visitor.last.reach if visitor.last else None
+        if planned and model and plan:
+            try:
+                found = model.reach(plan)
+            except UnknownSampleError:  # a request has carried the plan out meanwhile
+                planned = False
         if not found:
             words = texts.NO_CLUSTERS if model and not model.clusters else texts.EMPTY_REACH
             return {"reach": markup.empty(words), "reach_chart": gr.update(visible=False)}
