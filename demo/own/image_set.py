@@ -128,7 +128,7 @@ class ImageSet:
         except LMEraserError as error:
             self.data, self.progress = None, Progress("failed", error=str(error))
         except Exception as error:
-            self.data, self.progress = None, Progress("failed", error=f"{type(error).__name__}: {words.UNKNOWN}")
+            self.data, self.progress = None, Progress("failed", error=words.BROKEN.format(type(error).__name__))
             raise
 
     def _root(self) -> Path:

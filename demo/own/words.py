@@ -11,7 +11,7 @@ LAYOUT = (
     "A folder for each class: cats/1.jpg, dogs/2.jpg. Folders train and test above them are used, if there are any; "
     "a table metadata.csv may name file, label and subject."
 )
-PRIVATE = "Only this browser can open them. They are deleted when you press Delete, an hour after you leave, or when this server stops."
+PRIVATE = "Nobody without their secret address can open them. They are deleted when you press Delete, an hour after you leave, or at the end."
 LABEL_ALL = "Label for images without a class"
 FIT = "Images that are not square"
 FITS = {"crop": "keep the middle", "pad": "add black", "stretch": "change the shape"}
@@ -23,6 +23,7 @@ UNKNOWN = "This set of images is not here any more: it was deleted, or an hour p
 FULL = "{} sets of images are open, the most this server keeps. Try again in a few minutes."
 TOO_FEW = "Drop at least one image, folder or zip first."
 TOO_LARGE = "This set has more than {} MB, the limit here. Drop fewer, or run the program yourself: python app.py --dataset FOLDER."
+BROKEN = "These images could not be read ({}). Drop them again, or fewer of them."
 BUSY = "These images are being read. Wait until that is done."
 NOT_CHECKED = "Check the images first."
 FOREIGN = "This request did not come from the page. Open the page and use its buttons."

@@ -194,12 +194,13 @@ def chosen_column(names: Sequence[str], usual: Sequence[str], asked: str | None,
     folded = {_folded(name): name for name in names}
     if asked is not None:
         if _folded(asked) not in folded:
-            raise DataError(f"{option} is {shown(asked)}, but the columns are {_listed(names)}.")
+            raise DataError(f"{option} is {shown(asked)}, but the columns are {listed(names)}.")
         return folded[_folded(asked)]
     return next((folded[name] for name in usual if name in folded), None)
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return column names for a message, at most twenty."""
     return ", ".join(shown(name) for name in names[:20]) or "none"
 
 
@@ -209,7 +210,7 @@ def _facts(rows: list[dict[str, str]], prefix: str, known: _Known, options: Impo
     label_column = chosen_column(columns, LABEL_COLUMNS, options.label_column, "--label-column")
     subject_column = chosen_column(columns, SUBJECT_COLUMNS, options.subject_column, "--subject-column")
     if file_column is None:
-        raise DataError(f"its columns are {_listed(columns)}; name one file_name, or say which it is with --image-column.")
+        raise DataError(f"its columns are {listed(columns)}; name one file_name, or say which it is with --image-column.")
     found = _Found({})
     for row in rows:
         image = known.named(row.get(file_column, ""), prefix)

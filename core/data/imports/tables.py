@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.data.images import InputLimits, check_size, shown, within
 from core.data.imports.files import File, read_bytes
-from core.data.imports.metadata import LABEL_COLUMNS, SUBJECT_COLUMNS, chosen_column
+from core.data.imports.metadata import LABEL_COLUMNS, SUBJECT_COLUMNS, chosen_column, listed
 from core.data.imports.names import UNLABELED, plain_path, split_in, split_of
 from core.data.imports.options import ImportOptions
 from core.data.imports.placing import NO_LABEL, Found, FoundSet, arranged
@@ -94,7 +94,7 @@ def read_tables(
 
 @dataclass
 class _Table:
-    """One parquet or Arrow file; after `choose`, `label` and the class names that its features give are known."""
+    """One parquet or Arrow file, and the class names that its features give for the label."""
 
     path: Path
     limits: InputLimits
@@ -204,7 +204,7 @@ def _images(table: _Table, file: TableFile, beside: _Beside, options: ImportOpti
     image = _image_column(table, options)
     label = chosen_column(columns, LABEL_COLUMNS, options.label_column, "--label-column") or _single_label(table)
     if label is None and options.label is None:
-        raise DataError(f"{shown(file.name)} has the columns {_listed(columns)}; say with --label-column which one is the label.")
+        raise DataError(f"{shown(file.name)} has the columns {listed(columns)}; say with --label-column which one is the label.")
     subject = chosen_column(columns, SUBJECT_COLUMNS, options.subject_column, "--subject-column")
     names = table.features.get(label or "", {}).get("names")
     table.class_names = tuple(map(str, names)) if isinstance(names, list) else ()
@@ -229,10 +229,6 @@ def _images(table: _Table, file: TableFile, beside: _Beside, options: ImportOpti
     return found
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(shown(name) for name in names[:20]) or "none"
-
-
 def _image_column(table: _Table, options: ImportOptions) -> str:
     """Return the column with images: as asked for, as its features say, as it is usually called, or the only one with bytes."""
     import pyarrow.types as kinds
@@ -246,7 +242,7 @@ def _image_column(table: _Table, options: ImportOptions) -> str:
         fitting = said or [f.name for f in table.schema if bytes_like(f.type)]
         if len(fitting) != 1:
             raise DataError(
-                f"{shown(table.path.name)} has the columns {_listed(names)}; "
+                f"{shown(table.path.name)} has the columns {listed(names)}; "
                 "say with --image-column which one holds images, or take the table away."
             )
         column = fitting[0]
