@@ -11,7 +11,7 @@ LAYOUT = (
     "A folder for each class: cats/1.jpg, dogs/2.jpg. Folders train and test above them are used, if there are any; "
     "a table metadata.csv may name file, label and subject."
 )
-PRIVATE = "Nobody without their secret address can open them. They are deleted when you press Delete, an hour after you leave, or at the end."
+PRIVATE = "Nobody can open them without their secret address. They go when you press Delete, an hour after you leave, or at the end."
 LABEL_ALL = "Label for images without a class"
 FIT = "Images that are not square"
 FITS = {"crop": "keep the middle", "pad": "add black", "stretch": "change the shape"}
