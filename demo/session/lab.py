@@ -228,6 +228,7 @@ class Lab:
         visitor.stop()
         visitor.requests.clear()
         visitor.findings.clear()
+        visitor.checked = "", ""
         return visitor
 
     def _caught_up(self, visitor: Visitor) -> Visitor:

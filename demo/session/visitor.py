@@ -56,6 +56,7 @@ class Visitor:
     job: Job | None = None
     study: Job | None = None  # work about the last request that leaves the model alone: a comparison, an audit
     check: Job | None = None  # the proof of the last request, which began by itself
+    checked: tuple[str, str] = ("", "")  # hash of the receipt that the Ledger tab's last check followed, and what it showed
     folder: Path | None = None  # where a ledger of one's own lies
     files: list[Path] = field(default_factory=list)  # made for this visitor to fetch
     rate: Rate = field(default_factory=lambda: Rate(REQUESTS))

@@ -45,12 +45,13 @@ class LedgerTab:
         return parts
 
     def show(self, visitor: Visitor) -> Updates:
-        """Return the tab for the requests so far, without what an earlier check said: that was about another model."""
+        """Return the tab for the requests so far, with what the last check said, unless a request has followed it."""
         receipts = self._receipts(visitor)
+        about, said = visitor.checked
         return {
             "ledger": self._table(visitor, receipts),
             "row_ledger": gr.update(visible=bool(receipts)),
-            "checked": "",
+            "checked": said if receipts and receipts[-1].hash == about else "",
             "replay": gr.update(value=texts.replay_button(receipts[-1].request if receipts else None)),
         }
 
@@ -101,12 +102,17 @@ class LedgerTab:
         receipts = self._receipts(visitor)
         if not receipts:
             raise InputError(texts.NOTHING_FORGOTTEN)
+
+        def said(html: str) -> Updates:
+            visitor.checked = receipts[-1].hash, html
+            return {"checked": html}
+
         work = Work(
             run=lambda send, cancel: run(visitor, progress_of(send), cancel),
-            busy=lambda job: {**self.request.locked(), **_buttons(True), "checked": markup.running(waiting, None)},
+            busy=lambda job: {**self.request.locked(), **_buttons(True), **said(markup.running(waiting, None))},
             event=lambda event, job: {"checked": trained(event, waiting)},
-            done=lambda report: self._done(visitor) | {"checked": tell(visitor, report)},
-            stopped=lambda error: self.request.show(visitor) | _buttons(False) | {"checked": _stopped(error)},
+            done=lambda report: said(tell(visitor, report)) | self._done(visitor),
+            stopped=lambda error: self.request.show(visitor) | _buttons(False) | said(_stopped(error)),
         )
         job = visitor.begin(self.context.jobs.submit(work.run), receipts[-1].request if proves else 0)
         async for updates in carry(self.context.jobs, visitor, job, work):

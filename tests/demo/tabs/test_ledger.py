@@ -93,6 +93,22 @@ def test_the_check_says_what_it_looked_at(lab, site):
     assert visitor.job is None
 
 
+def test_what_a_check_said_stays_until_the_next_request(lab, site):
+    visitor = lab.enter()
+    forget(site, visitor, 1)
+
+    async def main():
+        return [(updates["checked"], site.ledger.show(visitor)["checked"]) async for updates in site.ledger.replay(visitor.token)]
+
+    seen = asyncio.run(main())
+    assert texts.REPLAYING in seen[0][1]  # the proof of the request may end while a replay runs, and fills the tab once more
+    assert seen[-1][0] == seen[-1][1]
+    assert "equal, bit for bit" in seen[-1][1]
+    assert forget(site, visitor, 2)["checked"] == ""
+    site.request.start_over(visitor.token)
+    assert forget(site, visitor, 1)["checked"] == ""
+
+
 def test_the_check_says_what_is_wrong(lab, site):
     visitor = lab.enter()
     forget(site, visitor, 1)
