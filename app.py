@@ -74,7 +74,7 @@ def main() -> None:
     fit = labs[0].start()  # the others start when they are visited
     threading.Thread(target=told, args=(labs[0], fit), daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that worker processes end with the app
-    own = OwnImages(jobs, labs[0].turn, data_dir=args.data_dir)
+    own = OwnImages(jobs, labs[0], data_dir=args.data_dir)
     try:
         launched = page.queue(max_size=200).launch(
             server_name=args.host, server_port=args.port, prevent_thread_lock=True, **launch_options()

@@ -58,6 +58,7 @@ def _components(page: Page) -> Parts:
 
 
 def _wire(demo: gr.Blocks, page: Page, parts: Parts) -> None:
+    chooser = parts.pop("chooser")  # no event changes it
     on = functools.partial(_on, outputs=list(parts.values()), parts=parts)
     pick = functools.partial(_on, outputs=_selection_outputs(page.lab, parts), parts=parts)
     visitor, tab = parts["visitor"], parts["tab"]
@@ -76,6 +77,9 @@ def _wire(demo: gr.Blocks, page: Page, parts: Parts) -> None:
     beside = [part for name, part in parts.items() if name not in (*CHANGED, *KEPT)]
     proved = _on(forgotten.success, page.request.card.prove, [visitor], beside, parts, concurrency_limit=None, trigger_mode="multiple")
     on(proved.then, page.proved, [visitor, tab], concurrency_limit=None)
+    if page.selecting.people:
+        for event in (chooser.expand, forgotten.then):
+            _on(event, page.selecting.people.look, [visitor], [parts["people"]], parts, concurrency_limit=None)
     long(parts["prove"].click, page.proof.full, [visitor])
     for button in ("full_result", "full_proof"):
         long(parts[button].click, page.proof.full, [visitor])
@@ -128,6 +132,8 @@ def _wire_selecting(pick: Callable, page: Page, parts: Parts) -> None:
     pick(parts["top"].click, selecting.too_long, [visitor])
     pick(parts["actions"].click, selecting.add, [visitor])
     pick(parts["actions"].upload, selecting.opened, [visitor])
+    if page.selecting.people:
+        pick(parts["people"].click, page.selecting.people.choose, [visitor])
     for event in (parts["draw"].click, parts["count"].submit, parts["seed"].submit):
         pick(event, selecting.draw, [visitor, parts["count"], parts["seed"]])
 

@@ -26,12 +26,13 @@ class HubSource:
     repo: str
     train: str  # patterns of parquet files inside the repository
     test: str
+    megabytes: int  # of these files, about
 
 
 NAMED: dict[str, HubSource | None] = {
-    "cifar10": HubSource("uoft-cs/cifar10", "plain_text/train-*.parquet", "plain_text/test-*.parquet"),
-    "cifar100": HubSource("uoft-cs/cifar100", "cifar100/train-*.parquet", "cifar100/test-*.parquet"),
-    "svhn": HubSource("ufldl-stanford/svhn", "cropped_digits/train-*.parquet", "cropped_digits/test-*.parquet"),
+    "cifar10": HubSource("uoft-cs/cifar10", "plain_text/train-*.parquet", "plain_text/test-*.parquet", 144),
+    "cifar100": HubSource("uoft-cs/cifar100", "cifar100/train-*.parquet", "cifar100/test-*.parquet", 142),
+    "svhn": HubSource("ufldl-stanford/svhn", "cropped_digits/train-*.parquet", "cropped_digits/test-*.parquet", 183),
     "gtsrb": None,  # local files only
     "madbase": None,
 }

@@ -104,6 +104,13 @@ class Samples:
         keep[self.rows(ids)] = False
         return self.take(keep)
 
+    def subjects_within(self, ids: Iterable[str]) -> tuple[str, ...]:
+        """Return the subjects of whom nothing remains without these ids, sorted."""
+        if self.subjects is None:
+            return ()
+        going, places = set(ids), list(zip(self.ids, self.subjects, strict=True))
+        return tuple(sorted({s for i, s in places if i in going} - {s for i, s in places if i not in going}))
+
     def copies_of(self, ids: Iterable[str]) -> tuple[str, ...]:
         """Return the ids of exact copies of the given samples that are not among them."""
         chosen = set(ids)

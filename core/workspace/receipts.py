@@ -2,7 +2,8 @@
 
 A receipt holds no id and no pixel, only commitments: HMAC-SHA256 of each id under the request's random salt. The salt is deleted with
 the commit, and from then on the commitments reveal nothing. A requester who wants to prove later that an id was among them passes a salt
-(`forget(ids, salt=...)`), keeps it, and calls `opens`.
+(`forget(ids, salt=...)`), keeps it, and calls `opens`. Subjects of whom no sample remains are committed to in the same way
+(`opens_subject`).
 
 The chain shows that any receipt in it was altered. It has no secret: whoever can rewrite the whole chain can make another valid one, so
 keep your own receipt, or the newest one's hash, elsewhere. Cluster keys are hashes over their members' digests: someone who holds *all*
@@ -26,8 +27,8 @@ from pydantic import Field, StrictBool, StrictStr, TypeAdapter, ValidationError
 from core.errors import DataError
 from core.workspace.merkle import check_removal
 
-SCHEMA = 3
-ADDED = {2: ("samples_before", "retained_before", "retained_after", "repaired"), 3: ("learned",)}  # by schema
+SCHEMA = 4
+ADDED = {2: ("samples_before", "retained_before", "retained_after", "repaired"), 3: ("learned",), 4: ("subjects",)}  # by schema
 SEED_RULE = "each cluster's generator is seeded by the first 60 bits of its key"
 REMEDY = "Give the text as it was handed out."
 
@@ -67,6 +68,7 @@ class Receipt:
     retained_after: Hash | None
     repaired: StrictBool | None  # the workspace was repaired after the previous receipt and may have lost samples: see its ledger
     learned: Count | None = None  # samples that the model learned since the previous receipt; None before schema 3
+    subjects: tuple[Hash, ...] | None = None  # sorted, one for each subject of whom no sample remains; None before schema 4
     seed: StrictStr = SEED_RULE
     previous: Hash | None = None  # hash of the receipt before
     schema: Count = SCHEMA
@@ -138,9 +140,19 @@ def commit_to(salt: bytes, ids: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(hmac.new(salt, i.encode(), hashlib.sha256).hexdigest() for i in ids))
 
 
+def commit_to_subjects(salt: bytes, subjects: Iterable[str]) -> tuple[str, ...]:
+    """Return the subjects' commitments, sorted; none is also that of an id."""
+    return commit_to(salt, (f"subject {name}" for name in subjects))
+
+
 def opens(receipt: Receipt, salt: bytes, sample_id: str) -> bool:
     """Return whether the receipt commits to the id under this salt."""
     return commit_to(salt, [sample_id])[0] in receipt.commitments
+
+
+def opens_subject(receipt: Receipt, salt: bytes, subject: str) -> bool:
+    """Return whether the receipt commits, under this salt, to a subject of whom no sample remained; a receipt before schema 4 does not."""
+    return commit_to_subjects(salt, [subject])[0] in (receipt.subjects or ())
 
 
 def keys_digest(keys: Iterable[str]) -> str:

@@ -25,7 +25,7 @@ from core.runtime.file_locks import utc_now
 from core.runtime.progress import ProgressCallback
 from core.workspace.ledger import Ledger, Pending
 from core.workspace.merkle import merkle_root, roots_around
-from core.workspace.receipts import Receipt, commit_to, keys_digest
+from core.workspace.receipts import Receipt, commit_to, commit_to_subjects, keys_digest
 
 LEAST_SALT = 16
 RETAINED = ("samples_before", "retained_before", "retained_after")
@@ -85,7 +85,8 @@ class Recorder:
                 if set(left.ids) == set(ids):
                     return receipt
             self._check_request(ids, plan, salt)
-            pending = self.ledger.accept(ids, salt or os.urandom(32), self._accepted(ids))
+            salt = salt or os.urandom(32)
+            pending = self.ledger.accept(ids, salt, self._accepted(ids, salt))
             return self._carry_out(pending, plan, progress, cancel)
 
     def learn(self, samples: Samples, progress: ProgressCallback | None = None, cancel: threading.Event | None = None) -> tuple[str, ...]:
@@ -154,7 +155,7 @@ class Recorder:
         if salt is not None and len(salt) < LEAST_SALT:
             raise InputError(f"The salt has {len(salt)} bytes; give at least {LEAST_SALT} random ones, or none.")
 
-    def _accepted(self, ids: tuple[str, ...]) -> dict:
+    def _accepted(self, ids: tuple[str, ...], salt: bytes) -> dict:
         """Return what is recorded with a request before any work; raises StoreError when the samples are not those recorded last."""
         facts, stated = retained(self.eraser.samples_.ids, ids), self.recorded().get("retained")
         if stated not in (None, facts["retained_before"]):
@@ -162,7 +163,8 @@ class Recorder:
                 f"The model holds samples with Merkle root {facts['retained_before'][:12]}, but {stated[:12]} was recorded last. "
                 "Reopen the workspace; nothing was changed."
             )
-        return {**facts, **(self._notes(ids) if self._notes else {})}
+        subjects = commit_to_subjects(salt, self.eraser.samples_.subjects_within(ids))
+        return {**facts, "subjects": subjects, **(self._notes(ids) if self._notes else {})}
 
     def _carry_out(
         self,
@@ -278,6 +280,7 @@ class Recorder:
             backbone=self.eraser.backbone_.fingerprint,
             repaired=self._repaired(),
             learned=self._learned(),
+            subjects=tuple(pending.facts["accepted"].get("subjects", ())),
             **expected,
         ).after(Receipt.from_json(earlier.data["receipt"]) if earlier else None)
 

@@ -226,6 +226,8 @@ def _foreign_receipt(event: Event, receipt: Receipt, accepted: dict, expected: d
     """Compare a receipt with what was recorded of its request before any work."""
     if keys_digest(receipt.commitments) != accepted["commitments"]:
         yield f"row {event.seq} holds a receipt for other samples than request {event.request} named"
+    if receipt.subjects is not None and list(receipt.subjects) != accepted.get("subjects", []):
+        yield f"row {event.seq} holds a receipt for other subjects than request {event.request} named"
     for name in RETAINED:
         if None not in (expected.get(name), getattr(receipt, name)) and getattr(receipt, name) != expected[name]:
             yield f"row {event.seq} holds a receipt whose {name} is not what was recorded before the work on request {event.request}"

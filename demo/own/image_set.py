@@ -11,7 +11,7 @@ import threading
 import time
 import weakref
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,11 @@ class ImageSet:
         """Seconds since anybody looked at it, or at its lab."""
         return 0.0 if self.lab is not None and self.lab.visited else time.monotonic() - self.seen
 
+    @property
+    def pace(self) -> float | None:
+        """Seconds an image that the first fit took, the map included; None before it is done."""
+        return self.lab.fit.seconds / len(self.lab.samples) if self.lab is not None and self.lab.fit.seconds else None
+
     def place(self, name: str) -> Path:
         """Return where a file of this relative path is to be written; raises DataError for a path that cannot be used."""
         if self.lab is not None:
@@ -107,14 +112,18 @@ class ImageSet:
         if self._received > MOST_BYTES:
             raise DataError(words.TOO_LARGE.format(MOST_BYTES // MIB))
 
-    def check(self, fit: str, label: str) -> None:
-        """Read the images in the background; raises InputError while they are being read, or when there are none."""
+    def check(self, fit: str, label: str, columns: Mapping[str, str]) -> None:
+        """Read the images in the background; raises InputError while they are being read, or when there are none.
+
+        columns: those of a table to take for `image`, `label` and `subject`; what is not named is found by itself.
+        """
         with self._lock:
             if self.progress.stage == "reading" or self.lab is not None:
                 raise InputError(words.BUSY)
             if not self._names and not self.name:
                 raise InputError(words.TOO_FEW)
-            options = ImportOptions(self._size, fit, label.strip() or None, limits=LIMITS)
+            named = (columns.get(what) for what in words.COLUMNS)
+            options = ImportOptions(self._size, fit, label.strip() or None, *named, limits=LIMITS)
             self.progress = Progress("reading")
         threading.Thread(target=self._read, args=(options,), name="lmeraser-import", daemon=True).start()
 
@@ -126,7 +135,7 @@ class ImageSet:
                 self.data = load_dataset(str(self._root()), options=options, tell=self._tell)
             self.progress = Progress("read")
         except LMEraserError as error:
-            self.data, self.progress = None, Progress("failed", error=str(error))
+            self.data, self.progress = None, Progress("failed", error=words.of_the_page(str(error)))
         except Exception as error:
             self.data, self.progress = None, Progress("failed", error=words.BROKEN.format(type(error).__name__))
             raise
@@ -153,7 +162,7 @@ class ImageSet:
             report = self.data.report
             reasons = [{"reason": reason, "names": names[:200], "count": len(names)} for reason, names in report.reasons.items()]
             shown |= {"report": {**report.to_json(), "skipped": reasons, "renamed": report.to_json()["renamed"][:200]}}
-            shown |= {"gallery": _gallery(self.data), "opened": self.lab is not None}
+            shown |= {"gallery": _gallery(self.data), "opened": self.lab is not None, "images": len(self.data.train)}
         return shown
 
     def open(self, executor: LocalExecutor, turn: threading.Lock, build: Callable[[Lab], Any]) -> Any:

@@ -88,14 +88,14 @@ async function take(name) {
 }
 async function check() {
   const form = find(".how");
-  await call("POST", token + "/check", { fit: form.fit.value, label: form.label.value });
+  await call("POST", token + "/check", Object.fromEntries(new FormData(form)));
   await follow();
 }
 async function follow() {
   for (;;) {
     const state = await call("GET", token + "/state");
     if (state.stage === "read") { report(state); rest(state.opened ? "opened" : "read"); return; }
-    if (state.stage === "failed") { fail(state.error); rest("sent"); return; }
+    if (state.stage === "failed") { find(".how details").open = state.error.includes("“Column"); fail(state.error); rest("sent"); return; }
     if (!state.stage) { rest("sent"); return; }
     work(state.total ? `${words.checking}: ${number(state.done)} / ${number(state.total)}` : words.checking, state.total ? state.done / state.total : null);
     await new Promise((done) => setTimeout(done, LOOK));
@@ -104,11 +104,12 @@ async function follow() {
 
 // The report
 function list(items, name) { const made = node("ul", undefined, name); for (const item of items) made.append(node("li", item)); return made; }
-function report({ report: told, gallery }) {
+function report({ report: told, gallery, ready }) {
   const box = find(".report"), facts = node("dl"), counts = (pairs) => Object.entries(pairs).map(([name, n]) => `${name} ${number(n)}`).join(", ");
   const rows = [[words.read, number(told.read)], [words.size, `${told.size[1]} x ${told.size[0]} px`], [words.splits, counts(told.splits)]];
   if (told.subjects) rows.push([words.subjects, number(told.subjects)]);
   if (Object.keys(told.repaired).length) rows.push([words.repaired, counts(told.repaired)]);
+  if (ready) rows.push([words.ready, ready]);
   for (const [term, value] of rows) facts.append(node("dt", term), node("dd", value));
   const parts = [facts];
   if (told.warnings.length) {

@@ -27,6 +27,7 @@ from demo.own import words
 from demo.own.image_set import MIB, MOST_BYTES, MOST_IMAGES, ImageSet
 from demo.own.mounting import mount
 from demo.session.jobs import Jobs
+from demo.session.lab import Lab
 
 HERE = Path(__file__).parent
 PATH = "own"
@@ -34,19 +35,20 @@ HEADER = "x-lmeraser"  # a page of another site cannot send it without asking fi
 MOST_SETS = 4  # open at once
 KEPT = 3600.0  # seconds after which a set that nobody looks at is deleted
 LOOKED = 60.0  # seconds between two looks for such sets
+FIRST_FIT = 4.2  # times full retraining, an image: with features and map, measured on 5,000 images; used until one has run here
 JSON_BYTES = 10_000  # most of what a page says beside its files
 
 
 class OwnImages:
     """All sets of images that visitors have brought; `attach` adds the page to a running server."""
 
-    def __init__(self, jobs: Jobs, turn: threading.Lock | None = None, size: int = 48, data_dir: str | Path | None = None):
-        """`jobs`, `turn`: the queues and the turn to fit, shared with the site's other labs. `size`: the backbone's input side, px.
+    def __init__(self, jobs: Jobs, home: Lab | None = None, size: int = 48, data_dir: str | Path | None = None):
+        """`jobs`: the queues, shared with the site's other labs. `home`: the site's first lab, with which the turn to fit is shared.
 
-        `data_dir`: where public sets are looked for before they are fetched.
+        `size`: the backbone's input side, px. `data_dir`: where public sets are looked for before they are fetched.
         """
-        self._data_dir = data_dir
-        self._jobs, self._turn, self._size = jobs, turn or threading.Lock(), size
+        self._data_dir, self._home = data_dir, home
+        self._jobs, self._turn, self._size = jobs, home.turn if home is not None else threading.Lock(), size
         self._executor = LocalExecutor()
         self._sets: dict[str, ImageSet] = {}
         self._building = asyncio.Lock()
@@ -70,7 +72,7 @@ class OwnImages:
 
     async def page(self, request: Request) -> Response:
         """Return the page."""
-        return HTMLResponse(_page({name: at_hand(name, self._data_dir) for name in NAMED}))
+        return HTMLResponse(_page({name: at_hand(name, self._data_dir) for name in NAMED}, self._ready(MOST_IMAGES)))
 
     async def new(self, request: Request) -> Response:
         """Begin a set, of files that follow or of a public set's name; return its token."""
@@ -109,12 +111,14 @@ class OwnImages:
         """Start to read the images, with what the page says of them."""
         said = await _json(request)
         fit = str(said.get("fit"))
-        self._found(request).check(fit if fit in FITS else FITS[0], str(said.get("label") or "")[:200])
+        columns = {what: name for what in words.COLUMNS if (name := str(said.get(f"{what}_column") or "").strip()[:200])}
+        self._found(request).check(fit if fit in FITS else FITS[0], str(said.get("label") or "")[:200], columns)
         return JSONResponse({})
 
     async def state(self, request: Request) -> Response:
         """Return how far the reading is, and the report when it is done."""
-        return JSONResponse(await asyncio.to_thread(self._found(request).state))
+        state = await asyncio.to_thread(self._found(request).state)
+        return JSONResponse(state | {"ready": self._ready(state.get("images", 0))})
 
     async def open(self, request: Request) -> Response:
         """Mount a site for the set, once, and return its address."""
@@ -134,6 +138,13 @@ class OwnImages:
         images = self._found(request)
         del self._sets[images.token]
         return JSONResponse(await images.delete())
+
+    def _ready(self, images: int) -> str:
+        """Return about how long the lab on so many images takes to be ready here; empty while nothing was measured."""
+        seen = [images.pace for images in self._sets.values() if images.pace]
+        measured = self._home.measured if self._home is not None else None
+        pace = max(seen) if seen else FIRST_FIT * measured.scaled_to(1) if measured else None
+        return words.ready(images * pace) if pace and images else ""
 
     async def _delete_idle(self) -> None:
         for token, images in list(self._sets.items()):
@@ -204,10 +215,16 @@ async def _built(build: Callable[[], gr.Blocks]) -> gr.Blocks:
     return build()
 
 
-def _page(known: dict[str, bool]) -> str:
-    """Return the page; `known` are the public sets, and whether each is at hand."""
+def _page(known: dict[str, bool], ready: str) -> str:
+    """Return the page; `known` are the public sets, and whether each is at hand. `ready`: when a lab on one will be, in words."""
     environment = Environment(loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined)
     style, script = ((HERE / name).read_text("utf-8") for name in ("page.css", "page.js"))
     limits = words.limits(MOST_BYTES // MIB, MOST_IMAGES)
-    sets = [(name, words.SETS[name], words.AT_HAND if here else words.FETCHED) for name, here in known.items() if here or NAMED[name]]
-    return environment.get_template("page.html").render(words=words, style=style, script=script, limits=limits, sets=sets)
+    sets = []
+    for name, here in known.items():
+        source = NAMED[name]
+        if here or source:
+            where = words.AT_HAND if here or not source else words.FETCHED.format(source.megabytes)
+            sets.append((name, words.SETS[name], where + (words.READY_SET.format(ready) if ready else "")))
+    public = words.PUBLIC.format(MOST_IMAGES)
+    return environment.get_template("page.html").render(words=words, style=style, script=script, limits=limits, sets=sets, public=public)

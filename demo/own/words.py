@@ -15,6 +15,10 @@ PRIVATE = "Nobody can open them without their secret address. They go when you p
 LABEL_ALL = "Label for images without a class"
 FIT = "Images that are not square"
 FITS = {"crop": "keep the middle", "pad": "add black", "stretch": "change the shape"}
+COLUMNS = {"image": "Column of the images", "label": "Column of the labels", "subject": "Column of the persons"}
+TABLE = "If a table comes with them"
+COLUMN_HINT = "found by itself"
+READY = "Ready"
 CHECK, AGAIN, OPEN, DELETE = "Check these images", "Check again", "Open the lab", "Delete my data now"
 READ, LEFT_OUT, REPAIRED, RENAMED, WARNINGS = "Images read", "Left out", "Repaired", "Renamed", "Please note"
 CLASSES, SPLITS, SUBJECTS, SIZE = "Classes", "Split", "Subjects", "Stored at"
@@ -33,7 +37,7 @@ DELETED_BEFORE = "Deleted."
 OFFLINE = "The server does not answer. Is the program still running?"
 
 
-PUBLIC, AT_HAND, FETCHED = "Or take a public set", "at hand", "fetched from the Hugging Face Hub"
+PUBLIC, AT_HAND, FETCHED, READY_SET = "Or take {:,} images of a public set", "at hand", "{} MB from the Hugging Face Hub", " · ready {}"
 SETS = {
     "cifar10": "Photographs of ten kinds of animals and vehicles, 32 px wide. Alike ones share clusters, so a group is cheap to forget.",
     "cifar100": "Photographs of a hundred kinds of things, 32 px wide. Few images of each, so single ones matter more.",
@@ -42,6 +46,20 @@ SETS = {
     "madbase": "Arabic digits that 600 people wrote. Forget everything that one of them wrote.",
 }
 NO_SUCH_SET = "There is no public set of this name; choose one of {}."
+
+
+def ready(seconds: float) -> str:
+    """Return about when a lab on some images will be ready."""
+    if seconds < 90:
+        return f"in about {10 * max(1, round(seconds / 10))} s here"
+    return f"in about {round(seconds / 60)} min here"
+
+
+def of_the_page(text: str) -> str:
+    """Return an error of the import with the names of the page's fields instead of the command line's options."""
+    for option, field in {"label-all": LABEL_ALL, **{f"{what}-column": name for what, name in COLUMNS.items()}}.items():
+        text = text.replace(f"--{option}", f"“{field}”")
+    return text
 
 
 def limits(megabytes: int, images: int) -> str:

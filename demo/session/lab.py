@@ -98,6 +98,7 @@ class Lab:
                 self._tested()
 
     def _fitted(self) -> None:
+        began = time.monotonic()
         try:
             if self.points is None:
                 self._say(Fit(progress=Progress("map", 0, 0)))
@@ -106,7 +107,7 @@ class Lab:
             self._say(Fit(progress=Progress("evaluate", 0, 0)))
             self.measured = measured(model, self.workspace) or Measurement.stored(self.engine.first_fit())
             self.base = self._based(model)
-            self._say(Fit("ready"))
+            self._say(Fit("ready", seconds=time.monotonic() - began))
             model.prepare()
         except LMEraserError as error:
             self._say(Fit("failed", error=f"{error} {texts.REPAIR}" if isinstance(error, RepairNeeded) else str(error)))

@@ -27,6 +27,7 @@ class Fit:
     state: str = "fitting"  # fitting, ready, failed
     progress: Progress = field(default_factory=lambda: Progress("open", 0, 0))
     error: str = ""
+    seconds: float = 0.0  # that it took, the map included
 
 
 @dataclass(frozen=True)

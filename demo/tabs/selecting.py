@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 import numpy as np
 
-from core.data.imports.names import natural
 from core.data.selection import select
 from core.errors import InputError
 from demo import texts
@@ -22,6 +20,7 @@ from demo.selection import permalink, selection_file
 from demo.selection.numbers import parse_numbers, ranges
 from demo.session.suggestions import addable
 from demo.session.visitor import Visitor
+from demo.tabs.people import People
 from demo.view import toolbar
 
 
@@ -30,6 +29,7 @@ class Selecting:
 
     def __init__(self, request: RequestPanel):
         self.request, self.context, self.lab = request, request.context, request.lab
+        self.people = People(request)
 
     def top(self, linked: Any) -> Parts:
         """Create the top bar; `linked` is the function behind the permalink."""
@@ -41,11 +41,11 @@ class Selecting:
         samples = self.lab.samples
         parts: Parts = {}
         classes = [(name, i) for i, name in enumerate(samples.classes)]
-        counts = Counter(samples.subjects or ())
-        subjects = [(texts.subject(name, counts[name]), name) for name in sorted(counts, key=natural)]
-        with gr.Accordion(texts.CHOOSE, open=False, elem_classes="lm-choose"):
+        with gr.Accordion(texts.CHOOSE, open=False, elem_classes="lm-choose") as parts["chooser"]:
             parts["classes"] = gr.CheckboxGroup(classes, label=texts.CLASSES, elem_classes="lm-classes")
-            parts["subject"] = gr.Dropdown(subjects, label=texts.SUBJECT, value=None, visible=bool(subjects))
+            parts["subject"] = gr.Dropdown(self.people.choices(), label=texts.SUBJECT, value=None, visible=bool(self.people))
+            if self.people:
+                parts |= self.people.components()
             with gr.Row(elem_classes="lm-pickrows"):
                 parts |= _numbers(len(samples)) | _random(len(samples))
         return parts

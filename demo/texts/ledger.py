@@ -48,6 +48,11 @@ def withdrawn(n: int) -> str:
     return f"{count(n, 'request was', 'requests were')} cancelled; the numbers skip {'it' if n == 1 else 'them'}." if n else ""
 
 
+def all_of(persons: int) -> str:
+    """Return that a request took everything of some persons."""
+    return f"all of {count(persons, 'person')}"
+
+
 def replay_button(request: int | None) -> str:
     """Return the words of the button that replays the last request."""
     return f"Replay request {request:,}" if request else "Replay the last request"

@@ -11,7 +11,12 @@ TRAY_LABEL = "Selected images"
 REMOVE = "Remove image {} from the selection"
 CHOOSE = "Choose without the map"
 CLASSES = "Classes"
-SUBJECT = "Forget one person: all pictures of a subject"
+SUBJECT = "Forget one person"
+PEOPLE = "Persons and what forgetting them takes"
+PEOPLE_HEAD = ("Person", "Pictures", "Clusters", "Expected")
+PEOPLE_NUMBERS = (1, 2, 3)
+SELECT_PERSON = "Select all pictures of this person"
+NO_PERSON = "There is no person {}; the page has {:,}. Choose one from the table."
 NUMBERS = "Sample numbers"
 NUMBERS_HINT = "3, 17, 200-240"
 NUMBERS_INFO = "Numbers and ranges, from 0 to {:,}"
@@ -44,6 +49,11 @@ FILE_ROW = "{} in this file is not a row number from 0 to {:,}. Correct or remov
 def subject(name: str, n: int) -> str:
     """One subject in the list to choose from."""
     return f"{name} · {count(n, 'picture')}"
+
+
+def more_people(n: int) -> str:
+    """Return that the table does not show everyone."""
+    return f"{count(n, 'more person', 'more persons')}: choose above by name."
 
 
 def file_too_large(size: int, most: int) -> str:

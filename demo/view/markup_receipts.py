@@ -26,6 +26,7 @@ class Row:
     number: str
     file: File
     images: str
+    persons: str  # of whom nothing remains
     retrained: str
     passes: str
     time: str
@@ -57,6 +58,7 @@ def _row(receipt: Receipt, kind: str) -> Row:
         number=f"{receipt.request:,}",
         file=_file(receipt),
         images=f"{len(receipt.commitments):,}",
+        persons=texts.all_of(len(receipt.subjects)) if receipt.subjects else "",
         retrained=texts.of(len(receipt.retrained), len(receipt.retrained) + receipt.untouched),
         passes=f"{receipt.sample_passes:,}",
         time=texts.seconds(receipt.seconds["total"]),

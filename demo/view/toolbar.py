@@ -26,6 +26,11 @@ def top(offers: Offers, here: Pair) -> Markup:
     return render("toolbar", "top", pickers=pickers, paths=paths, dataset=dataset, preset=preset, own=own)
 
 
+def people(rows: Sequence[tuple[int, str, str, str, str]], more: int) -> Markup:
+    """The table of persons: (place, name, pictures, clusters, time) of each, and how many more there are."""
+    return render("toolbar", "people", rows=rows, more=more)
+
+
 def actions(additions: Sequence[tuple[str, str, str]], selected: bool) -> Markup:
     """The small actions: (key, words, tooltip) of those that add something, then saving and opening a file."""
     return render("toolbar", "actions", additions=additions, selected=selected)

@@ -351,5 +351,5 @@ def fake_receipt(number, plan, outcome):
         seconds={"train": outcome.seconds.train, "total": outcome.seconds.total}, resumed=False, versions={"torch": "0"},
         hardware={"processor": "fake"}, backbone="0" * 64, samples_before=outcome.samples + len(plan.ids),
         retained_before=merkle_root(plan.among), retained_after=merkle_root(without(plan.among, plan.ids)), repaired=False,
-        learned=0,
+        learned=0, subjects=(),
     )  # fmt: skip

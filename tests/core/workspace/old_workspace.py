@@ -15,7 +15,7 @@ from core.workspace.receipts import ADDED, Receipt, commit_to
 from core.workspace.workspace import LEDGER
 
 SALT = bytes(range(32))
-NEW = {"total", "about", "retained", "numbers", "samples_before", "retained_before", "retained_after"}
+NEW = {"total", "about", "retained", "numbers", "samples_before", "retained_before", "retained_after", "subjects"}
 
 
 def old_root(root: str) -> str:

@@ -6,7 +6,19 @@ import pytest
 
 from core.errors import DataError
 from core.workspace.merkle import merkle_root
-from core.workspace.receipts import ADDED, MOST_BYTES, Receipt, check_chain, check_request, commit_to, keys_digest, opens, read_receipts
+from core.workspace.receipts import (
+    ADDED,
+    MOST_BYTES,
+    Receipt,
+    check_chain,
+    check_request,
+    commit_to,
+    commit_to_subjects,
+    keys_digest,
+    opens,
+    opens_subject,
+    read_receipts,
+)
 
 A, B, C = "a" * 64, "b" * 64, "c" * 64
 SALT = bytes(32)
@@ -54,6 +66,7 @@ def receipt(request: int = 1, previous: Receipt | None = None) -> Receipt:
         retained_after=merkle_root(held(request)[2:]),
         repaired=False,
         learned=0,
+        subjects=commit_to_subjects(SALT, ["Ada"]),
     ).after(previous)
 
 
@@ -83,6 +96,16 @@ def test_commitments_open_with_the_salt_alone():
     assert commit_to(SALT, IDS) == commit_to(SALT, reversed(IDS))
 
 
+def test_a_subject_opens_with_the_salt_alone_and_is_no_id():
+    one = receipt()
+    assert opens_subject(one, SALT, "Ada")
+    assert not opens_subject(one, SALT, "Bob")
+    assert not opens_subject(one, b"another salt....", "Ada")
+    assert not opens(one, SALT, "Ada")
+    assert not opens_subject(replace(one, subjects=None), SALT, "Ada")
+    assert "Ada" not in json.dumps(one.to_json())
+
+
 @pytest.mark.parametrize("field", [f for f in receipt().to_json() if f not in ("hash", "schema")])
 def test_an_altered_field_is_found(field):
     data = receipt(2, receipt(1)).to_json()
@@ -110,7 +133,7 @@ def test_what_is_no_receipt_is_refused(text):
 
 
 def test_another_schema_is_refused():
-    for schema in (0, 4, None, "2", True):
+    for schema in (0, 5, None, "2", True):
         with pytest.raises(DataError, match=f"schema {schema}"):
             Receipt.from_json({**receipt().to_json(), "schema": schema})
 
@@ -127,8 +150,8 @@ def test_a_receipt_of_schema_1_stays_valid_by_its_own_hash():
 
 
 def test_a_receipt_of_schema_2_stays_valid_by_its_own_hash():
-    second = replace(receipt(), schema=2, learned=None)
-    assert "learned" not in second.to_json()
+    second = replace(receipt(), schema=2, learned=None, subjects=None)
+    assert not {"learned", "subjects"} & second.to_json().keys()
     assert Receipt.from_json(second.to_json()) == second
 
 
@@ -148,8 +171,8 @@ def test_a_chain_goes_on_over_a_change_of_schema():
     assert read_receipts(json.dumps([r.to_json() for r in receipts])).problems == ()
 
 
-@pytest.mark.parametrize("field", ["samples_before", "retained_before", "retained_after", "repaired", "learned"])
-def test_a_receipt_of_schema_3_lacks_none_of_its_fields(field):
+@pytest.mark.parametrize("field", ["samples_before", "retained_before", "retained_after", "repaired", "learned", "subjects"])
+def test_a_receipt_of_schema_4_lacks_none_of_its_fields(field):
     data = receipt().to_json()
     with pytest.raises(DataError, match=f"{field} is 'None'"):
         Receipt.from_json({**data, field: None})

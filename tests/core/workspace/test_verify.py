@@ -111,6 +111,7 @@ def test_verify_finds_that_another_sample_went_than_was_requested(root, few, pla
         ({"commitments": ("a" * 64, "b" * 64)}, "a receipt for other samples than request 1 named"),
         ({"retained_after": "a" * 64}, "whose retained_after is not what was recorded"),
         ({"retained_before": "a" * 64}, "whose retained_before is not what was recorded"),
+        ({"subjects": ("a" * 64,)}, "a receipt for other subjects than request 1 named"),
         ({"request": 2}, "does not belong to request 1"),
         ({"root_after": "a" * 64}, "does not belong to request 1"),
     ],

@@ -14,7 +14,7 @@ from core.workspace import recorder, sample_files
 from core.workspace import workspace as workspace_module
 from core.workspace.ledger import Ledger
 from core.workspace.merkle import merkle_root
-from core.workspace.receipts import check_chain, check_request, opens
+from core.workspace.receipts import check_chain, check_request, opens, opens_subject
 from core.workspace.verify import verify_workspace
 from core.workspace.workspace import Workspace
 from tests.conftest import tiny_config
@@ -88,6 +88,19 @@ def test_a_receipt_tells_without_images_that_exactly_the_requested_went(workspac
     assert (first.samples_before, second.samples_before, second.samples) == (60, 58, 57)
     accepted = [e.data for e in workspace.ledger.events() if e.state == "accepted"]
     assert [e["retained_after"] for e in accepted] == [first.retained_after, second.retained_after]
+
+
+def test_a_receipt_commits_to_the_persons_of_whom_nothing_remains(workspace, few):
+    salt, of = os.urandom(32), lambda person: [i for i, s in zip(few.ids, few.subjects, strict=True) if s == person]
+    some = workspace.forget([*of("person-3"), *of("person-4")[1:]], salt=salt)
+    assert opens_subject(some, salt, "person-3")
+    assert not opens_subject(some, salt, "person-4")  # one of their images is still there
+    rest = workspace.forget(of("person-4")[:1], salt=salt)
+    assert opens_subject(rest, salt, "person-4")
+    assert len(some.subjects) == len(rest.subjects) == 1
+    assert [e.data["subjects"] for e in workspace.ledger.events() if e.state == "accepted"] == [[*some.subjects], [*rest.subjects]]
+    assert workspace.forget(of("person-0")[:1]).subjects == ()
+    assert b"person-3" not in content(workspace.root)
 
 
 def test_nothing_of_what_was_forgotten_is_left_in_the_folder(workspace, root, few):

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import gc
 import io
-import tempfile
 import time
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from fastapi import FastAPI
 from PIL import Image
 from pyarrow import parquet
 from starlette.testclient import TestClient
 
 from core.data.datasets import load_dataset
 from demo.own import image_set, site, words
-from demo.session.jobs import Jobs
+from demo.session.requests import Fit, Measurement
 
 HEADERS = {"x-lmeraser": "1"}
 
@@ -28,31 +26,6 @@ def png(seed: int, side: int = 12) -> bytes:
     out = io.BytesIO()
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)).save(out, "PNG")
     return out.getvalue()
-
-
-@pytest.fixture
-def own(tmp_path, monkeypatch):
-    """The page's routes, with temporary files in a folder that must be empty in the end."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    sets = site.OwnImages(Jobs())
-    yield sets
-    sets.close()
-    gc.collect()
-    assert [path.name for path in tmp_path.iterdir()] == []
-
-
-@pytest.fixture
-def client(own):
-    app = FastAPI()
-    app.get("/{page}")(lambda page: {"caught": page})  # as Gradio's own: the routes must come before it
-    own.attach(app)
-    with TestClient(app, headers=HEADERS) as client:
-        yield client
-
-
-@pytest.fixture
-def token(client) -> str:
-    return client.post("/own/new").json()["token"]
 
 
 def send(client, token: str, files: dict[str, bytes]) -> None:
@@ -113,6 +86,34 @@ def test_a_zip_is_read_and_another_label_or_fit_can_be_tried(client, token):
     assert state["report"]["classes"] == {"pet": 8} and state["report"]["size"] == [48, 48]
 
 
+def test_a_table_whose_columns_are_not_plain_asks_for_them_by_the_names_of_the_page(client, token):
+    out = io.BytesIO()
+    table = {
+        "a": [{"bytes": png(i), "path": None} for i in range(12)],
+        "mood": [i % 2 for i in range(12)],
+        "shade": [i % 3 for i in range(12)],
+    }
+    parquet.write_table(pa.table(table | {"whose": [f"p{i // 4}" for i in range(12)]}), out)
+    send(client, token, {"mine.parquet": out.getvalue()})
+    state = checked(client, token)
+    assert state["stage"] == "failed"
+    assert words.COLUMNS["label"] in state["error"] and "--" not in state["error"] and "mood" in state["error"]
+    state = checked(client, token, label_column="mood", subject_column="whose", image_column="a")
+    assert state["report"]["classes"] == {"0": 6, "1": 6} and state["report"]["subjects"] == 3
+    assert "'mud', but the columns are" in checked(client, token, label_column="mud")["error"]
+
+
+def test_how_long_the_lab_takes_is_said_once_it_was_measured(own, client, token):
+    send(client, token, PETS)
+    assert checked(client, token)["ready"] == ""
+    assert "ready in" not in client.get("/own").text
+    own._home = SimpleNamespace(measured=Measurement(10.0, "today", 1000))
+    assert client.get(f"/own/{token}/state").json()["ready"] == words.ready(12 * site.FIRST_FIT * 0.01) == "in about 10 s here"
+    assert words.READY_SET.format("in about 7 min here") in client.get("/own").text
+    own._sets[token].lab = SimpleNamespace(fit=Fit("ready", seconds=24.0), samples=range(12), visited=False, close=lambda: None)
+    assert client.get(f"/own/{token}/state").json()["ready"] == "in about 20 s here"
+
+
 @pytest.mark.parametrize("path", ["../../up.png", "/etc/passwd", "C:/x.png", "a/../../b.png", "", "\\\\host\\x.png"])
 def test_no_path_leads_out_of_the_set(client, token, path, tmp_path):
     answer = client.put(f"/own/{token}/file", params={"path": path}, content=png(0))
@@ -164,7 +165,8 @@ def test_a_public_set_is_offered_where_it_is_at_hand_and_read_like_ones_own(own,
     own._data_dir = folder
     page = client.get("/own").text
     assert 'data-set="gtsrb"' in page and 'data-set="madbase"' not in page  # it is neither here nor on the Hub
-    assert page.count(words.FETCHED) == 3 and page.count(words.AT_HAND) == 1
+    assert [page.count(f"<i>{words.FETCHED.format(size)}</i>") for size in (144, 142, 183)] == [1, 1, 1]
+    assert page.count(words.AT_HAND) == 1
     token = client.post("/own/new", json={"name": "gtsrb"}).json()["token"]
     state = checked(client, token)
     assert state["report"]["splits"] == {"train": 12, "test": 12} and state["report"]["classes"] == {"0": 12, "1": 12}

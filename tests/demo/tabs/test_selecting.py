@@ -5,6 +5,8 @@ import json
 import re
 import threading
 import time
+from dataclasses import replace
+from html import unescape
 from types import SimpleNamespace
 
 import numpy as np
@@ -315,3 +317,62 @@ def test_a_link_carries_what_was_forgotten_and_says_when_it_cannot(lab, site, mo
     known = site.selecting.linked({"token": visitor.token})
     assert known["partial"] and known["select"] == "4"
     assert '"rows": [4]' in site.selecting.saved({"token": visitor.token})["text"].replace("\n", "")
+
+
+@pytest.fixture
+def crowd(tmp_path):
+    """A page over 60 images of 5 persons, `p10` and four others, and a visitor."""
+    samples = fake_samples()
+    names = ("p1", "p2", "p10", "<b>", "ü")
+    lab = fitted(tmp_path, replace(samples, subjects=tuple(names[row % 5] for row in range(60))))
+    return Page(lab, Jobs()), lab, lab.enter()
+
+
+def named(updates) -> list[tuple[str, ...]]:
+    """Return name, pictures, clusters and time of each person in the table."""
+    row = re.compile(r'">([^>]*)</button></th>\s*<td class=num>(.*?)</td><td class=num>(.*?)</td><td class=num>(.*?)</td>')
+    return row.findall(updates["people"])
+
+
+def test_the_table_of_persons_says_what_forgetting_each_takes(crowd):
+    page, lab, visitor = crowd
+    people = page.selecting.people
+    assert [row[0] for row in named(people.show(visitor))] == ["&lt;b&gt;", "p1", "p2", "p10", "ü"]
+    assert {row[1:] for row in named(people.show(visitor))} == {("12", "…", "…")}
+    rows = named(last(people.look(visitor.token))[-1])
+    for name, pictures, clusters, taken in rows:
+        plan = visitor.model.plan([i for i, s in zip(lab.samples.ids, lab.samples.subjects, strict=True) if s == unescape(name)])
+        assert (pictures, clusters) == ("12", texts.of(len(plan.touched), plan.clusters_before))
+        assert taken == texts.plan_figure(plan.summary())
+
+
+def test_a_person_is_selected_and_forgotten_and_leaves_the_table(crowd):
+    page, lab, visitor = crowd
+    people = page.selecting.people
+    place = list(people.rows).index("p10")
+    people.choose(visitor.token, event(person=place))
+    assert visitor.selection == tuple(range(2, 60, 5))
+    known = last(people.look(visitor.token))[-1]
+    updates = last(page.request.forget(visitor.token))[-1]
+    assert [row[0] for row in named(updates)] == ["&lt;b&gt;", "p1", "p2", "ü"]
+    assert {row[2] for row in named(updates)} == {"…"} != {row[2] for row in named(known)}  # forecasts for another model are no more
+    assert "…" not in last(people.look(visitor.token))[-1]["people"]
+    people.choose(visitor.token, event(person=place))
+    assert visitor.selection == ()
+    for junk in (None, -1, 5, "1", 2.0, [1]):
+        with pytest.raises(InputError, match="no person"):
+            people.choose(visitor.token, event(person=junk))
+
+
+def test_many_persons_are_shown_in_part(tmp_path, monkeypatch):
+    monkeypatch.setattr("demo.tabs.people.MOST_SHOWN", 3)
+    lab = fitted(tmp_path, replace(fake_samples(), subjects=tuple(f"p{row % 9}" for row in range(60))))
+    page, visitor = Page(lab, Jobs()), lab.enter()
+    updates = last(page.selecting.people.look(visitor.token))[-1]
+    assert len(named(updates)) == 3
+    assert texts.more_people(6) in updates["people"]
+
+
+def test_a_set_without_persons_has_no_table(site, lab):
+    assert not site.selecting.people
+    assert "people" not in site.everything(lab.enter())
