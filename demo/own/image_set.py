@@ -122,8 +122,8 @@ class ImageSet:
                 raise InputError(words.BUSY)
             if not self._names and not self.name:
                 raise InputError(words.TOO_FEW)
-            named = (columns.get(what) for what in words.COLUMNS)
-            options = ImportOptions(self._size, fit, label.strip() or None, *named, limits=LIMITS)
+            image, owner = columns.get("image"), columns.get("subject")
+            options = ImportOptions(self._size, fit, label.strip() or None, image, columns.get("label"), owner, limits=LIMITS)
             self.progress = Progress("reading")
         threading.Thread(target=self._read, args=(options,), name="lmeraser-import", daemon=True).start()
 

@@ -12,7 +12,10 @@ function node(tag, text, name) {
   if (name) made.className = name;
   return made;
 }
-function fail(text) { show(".error", Boolean(text)); find(".error").textContent = text || ""; }
+function fail(text) {
+  show(".error", Boolean(text)); find(".error").textContent = text || "";
+  if (text) requestAnimationFrame(() => find(".error").scrollIntoView({ block: "center" }));
+}
 function work(text, share) {
   show(".work", Boolean(text));
   if (!text) return;

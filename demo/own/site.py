@@ -142,9 +142,9 @@ class OwnImages:
     def _ready(self, images: int) -> str:
         """Return about how long the lab on so many images takes to be ready here; empty while nothing was measured."""
         seen = [images.pace for images in self._sets.values() if images.pace]
-        measured = self._home.measured if self._home is not None else None
-        pace = max(seen) if seen else FIRST_FIT * measured.scaled_to(1) if measured else None
-        return words.ready(images * pace) if pace and images else ""
+        if not seen and self._home is not None and self._home.measured and self._home.base and self._home.base.model:
+            seen = [FIRST_FIT * self._home.measured.scaled_to(1) * self._home.base.model.pace]
+        return words.ready(images * max(seen)) if seen and images else ""
 
     async def _delete_idle(self) -> None:
         for token, images in list(self._sets.items()):

@@ -107,9 +107,9 @@ def test_how_long_the_lab_takes_is_said_once_it_was_measured(own, client, token)
     send(client, token, PETS)
     assert checked(client, token)["ready"] == ""
     assert "ready in" not in client.get("/own").text
-    own._home = SimpleNamespace(measured=Measurement(10.0, "today", 1000))
-    assert client.get(f"/own/{token}/state").json()["ready"] == words.ready(12 * site.FIRST_FIT * 0.01) == "in about 10 s here"
-    assert words.READY_SET.format("in about 7 min here") in client.get("/own").text
+    own._home = SimpleNamespace(measured=Measurement(10.0, "today", 1000), base=SimpleNamespace(model=SimpleNamespace(pace=2.0)))
+    assert client.get(f"/own/{token}/state").json()["ready"] == words.ready(12 * site.FIRST_FIT * 0.02) == "in about 10 s here"
+    assert words.READY_SET.format("in about 14 min here") in client.get("/own").text
     own._sets[token].lab = SimpleNamespace(fit=Fit("ready", seconds=24.0), samples=range(12), visited=False, close=lambda: None)
     assert client.get(f"/own/{token}/state").json()["ready"] == "in about 20 s here"
 
