@@ -86,6 +86,8 @@ class Api:
             pass
         if len(visitor.requests) == done:
             raise CancelledError(texts.CANCELLED)
+        if page.lab.shared:
+            page.map.catch_up(visitor)
         return self._result(visitor, visitor.requests[-1], page.lab)
 
     async def learn(self, session: str, picture: str, label: int) -> dict[str, Any]:

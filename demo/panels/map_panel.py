@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import AsyncIterator
@@ -164,6 +165,11 @@ class MapPanel:
         async for event in self.context.jobs.follow(job):
             if isinstance(event, Finished) and not visitor.job and self.lab.find(visitor.token) and visitor.model is not None:
                 yield {"map": gr.update(paint=await asyncio.to_thread(self.paint, visitor))}
+
+    def catch_up(self, visitor: Visitor) -> None:
+        """Bring right and wrong up to date after a request that no page made, for the pages that show the same model."""
+        with contextlib.suppress(QueueFullError):  # the next request does it
+            self.context.jobs.submit(lambda send, cancel: self._ask_again(visitor))
 
     def _ask_again(self, visitor: Visitor) -> None:
         update_correct(self.lab, visitor)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import re
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -170,6 +171,13 @@ def test_the_api_forgets_in_the_workspace(opened):
     assert result["root"]["after"] == lab.base.model.root
     assert result["receipt"] == lab.base.model.receipts()[0].hash
     assert len(api.images(session)) == 59
+    for _ in range(200):  # what colors every page's map follows by itself
+        if lab.base.correct_root == lab.base.model.root:
+            break
+        time.sleep(0.05)
+    visitor = lab.enter()
+    assert visitor.correct.tolist() == lab.base.model.correct().tolist()
+    assert {"correct", "memorized"} <= set(json.loads(site.map.paint(visitor))["schemes"])
 
 
 # --- numbers, links, files and scripts, before and after a restart ----------------------------------------------------
