@@ -143,6 +143,8 @@ def _wire_studies(on: Callable, page: Page, parts: Parts) -> None:
     long = functools.partial(_long, on, page, [visitor, parts["tab"]])
     long(parts["compare_run"].click, compare.run, [visitor, parts["compare_pick"]])
     on(parts["compare_stop"].click, compare.stop, [visitor], concurrency_limit=None)
+    long(parts["capacity_run"].click, compare.capacity.run, [visitor])
+    on(parts["capacity_stop"].click, compare.capacity.stop, [visitor], concurrency_limit=None)
     reach = [parts[name] for name in ("reach", "reach_chart", "compare_body")]
     _on(parts["tray"].change, compare.follow, [visitor], reach, parts, trigger_mode="always_last")
     long(parts["audit_run"].click, membership.run, [visitor])

@@ -49,6 +49,27 @@ class Measurement:
         return cls(*figures, here=False) if figures else None
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What deletions have cost so far: the seconds of each, and those of full retraining; `over`: the measurement has ended."""
+
+    root: str  # of the model that they began with
+    seconds: tuple[float, ...]
+    full: float
+    images: int
+    over: bool = False
+
+    @property
+    def deletions(self) -> int:
+        """How many cost no more than full retraining."""
+        return int((np.cumsum(self.seconds) <= self.full).sum())
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether they have cost more than full retraining."""
+        return sum(self.seconds) > self.full
+
+
 def measured(model: Model, workspace: Path) -> Measurement | None:
     """Return the time of the model's fit if it trained everything, else the one stored when it did."""
     path = workspace / f"measured-{model.root[:16]}.json"

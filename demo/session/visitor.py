@@ -15,7 +15,7 @@ from demo.selection.rows import Taught
 from demo.session.jobs import Job
 from demo.session.limits import Rate
 from demo.session.protocol import Model
-from demo.session.requests import Request
+from demo.session.requests import Request, Spent
 from demo.session.verdict import Finding
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Visitor:
     job: Job | None = None
     study: Job | None = None  # work about the last request that leaves the model alone: a comparison, an audit
     check: Job | None = None  # the proof of the last request, which began by itself
+    spent: Spent | None = None  # what deletions cost, as the Compare tab measured it
     checked: tuple[str, str] = ("", "")  # hash of the receipt that the Ledger tab's last check followed, and what it showed
     folder: Path | None = None  # where a ledger of one's own lies
     files: list[Path] = field(default_factory=list)  # made for this visitor to fetch

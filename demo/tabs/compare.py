@@ -23,6 +23,7 @@ from demo.session.requests import Request
 from demo.session.verdict import judge, method_kind
 from demo.session.visitor import Visitor
 from demo.session.work import Work, begin_study, carry, progress_of, stop_study
+from demo.tabs.capacity import CapacityPart
 from demo.view import charts, markup, markup_methods
 
 ALWAYS = "LMEraser"
@@ -39,7 +40,7 @@ class CompareTab:
     """The tab's components, events and contents, for one lab."""
 
     def __init__(self, context: Context):
-        self.context, self.lab = context, context.lab
+        self.context, self.lab, self.capacity = context, context.lab, CapacityPart(context)
         context.tabs.add("compare", self.show)
 
     def components(self) -> Parts:
@@ -57,7 +58,7 @@ class CompareTab:
         html(markup.part(texts.REACH_TITLE, texts.LEAD_REACH))
         parts["reach"] = html(markup.empty(texts.EMPTY_REACH), elem_id="lm-reach")
         parts["reach_chart"] = plot()
-        return parts
+        return parts | self.capacity.components()
 
     async def run(self, token: str | None, chosen: Sequence[str]) -> AsyncIterator[Updates]:
         """Put the last request to the chosen methods; a row appears as each finishes."""
@@ -120,6 +121,7 @@ class CompareTab:
             "compare_table": self._table(visitor, ()) if rows else markup.empty(texts.EMPTY_COMPARE),
             **self._chart(visitor, rows),
             **self._reach(visitor),
+            **self.capacity.show(visitor),
         }
 
     def _busy(self, names: list[str]) -> Updates:

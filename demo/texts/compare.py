@@ -61,6 +61,30 @@ FORGOTTEN_FOR_GOOD = (
 )
 
 
+CAPACITY_TITLE = "How many deletions pay"
+LEAD_CAPACITY = "A copy of your model forgets random images, one after another, until that has taken as long as training it anew."
+RUN_CAPACITY = "Count them"
+CAPACITY_INFO = "Your model stays as it is. Takes at most a minute and a half."
+CAPACITY_BEGINS = "Starting with a copy of the model"
+NO_FULL_TIME = "Full retraining was not measured on this machine yet. Run it on the Result tab first."
+NO_COPY = "This workspace has one model for everyone and keeps no copies. Use: python -m core bench capacity."
+CHART_CAPACITY = "Seconds in total, by images forgotten one after another"
+
+
+def capacity_line(full: float) -> str:
+    """Return the name of the line that deletions reach in the end."""
+    return f"full retraining, {seconds(full)}"
+
+
+def capacity(spent) -> str:
+    """Return what deletions have cost beside full retraining: `spent` has `seconds` of each, `full`, `deletions`, `exhausted`, `over`."""
+    n, taken = len(spent.seconds), sum(spent.seconds)
+    if spent.exhausted:
+        return f"{count(spent.deletions, 'image')} went before that had taken as long as full retraining ({seconds(spent.full)})."
+    words = f"{count(n, 'image')} took {seconds(taken)}, {share(taken / spent.full)} of full retraining ({seconds(spent.full)})."
+    return f"{words} At this pace some {int(spent.full / taken * n):,} cost as much." if spent.over and taken else words
+
+
 def compared(rows: Sequence[dict]) -> str:
     """Return the comparison for screen readers."""
     lines = [f"{METHODS[r['method']][0]}: {seconds(r['seconds']['total'])}, test accuracy {share(r['accuracy']['test'])}." for r in rows]

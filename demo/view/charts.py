@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -115,6 +116,21 @@ def methods(rows: Sequence[dict]) -> go.Figure:
     worst, best = min(points.y), max(points.y)
     gap = max(1.0, best - worst)
     return figure.update_yaxes(range=[worst - 0.25 * gap, best + 0.25 * gap], ticksuffix=" %")
+
+
+def capacity(spent: Sequence[float], full: float) -> go.Figure:
+    """Return the summed seconds of deletions, one after another, against those of full retraining."""
+    summed = [0.0, *itertools.accumulate(spent)]
+    line = go.Scatter(
+        x=list(range(len(summed))),
+        y=summed,
+        mode="lines",
+        line={"color": REQUEST, "width": 2.5},
+        hovertemplate="%{x} images: %{y:.1f} s<extra></extra>",
+    )
+    figure = _framed(go.Figure(line), texts.CHART_CAPACITY, 260)
+    figure.add_hline(full, line={"color": FULL, "dash": "dash", "width": 2}, annotation_text=texts.capacity_line(full))
+    return figure.update_yaxes(range=[0, 1.15 * max(full, summed[-1])]).update_xaxes(rangemode="tozero")
 
 
 def growth(grown: dict[str, Sequence[int]]) -> go.Figure:
