@@ -37,7 +37,8 @@ class People:
         self.request, self.context, self.lab = request, request.context, request.lab
         names, whose = np.unique(self.lab.samples.subjects or (), return_inverse=True)
         pictures = [np.flatnonzero(whose == place) for place in range(len(names))]
-        self.rows = dict(sorted(zip(names.tolist(), pictures, strict=True), key=lambda pair: natural(pair[0])))
+        known = [(name, rows) for name, rows in zip(names.tolist(), pictures, strict=True) if name]  # a forgotten image has no name left
+        self.rows = dict(sorted(known, key=lambda pair: natural(pair[0])))
         self._known: tuple[str, dict[str, tuple[str, str]]] = ("", {})  # clusters and time in words, by person, and the root they hold for
 
     def __bool__(self) -> bool:

@@ -364,6 +364,14 @@ def test_a_person_is_selected_and_forgotten_and_leaves_the_table(crowd):
             people.choose(visitor.token, event(person=junk))
 
 
+def test_a_person_whom_a_workspace_has_forgotten_is_not_listed(tmp_path):
+    samples = fake_samples()
+    lab = fitted(tmp_path, replace(samples, subjects=tuple("" if row < 10 else f"p{row % 2}" for row in range(60))))
+    people = Page(lab, Jobs()).selecting.people
+    assert list(people.rows) == ["p0", "p1"]
+    assert [name for _, name in people.choices()] == ["p0", "p1"]
+
+
 def test_many_persons_are_shown_in_part(tmp_path, monkeypatch):
     monkeypatch.setattr("demo.tabs.people.MOST_SHOWN", 3)
     lab = fitted(tmp_path, replace(fake_samples(), subjects=tuple(f"p{row % 9}" for row in range(60))))
