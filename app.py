@@ -76,9 +76,12 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that worker processes end with the app
     own = OwnImages(jobs, labs[0], data_dir=args.data_dir)
     try:
-        launched = page.queue(max_size=200).launch(
-            server_name=args.host, server_port=args.port, prevent_thread_lock=True, **launch_options()
-        )
+        try:
+            launched = page.queue(max_size=200).launch(
+                server_name=args.host, server_port=args.port, prevent_thread_lock=True, enable_monitoring=False, **launch_options()
+            )
+        except OSError as error:
+            parser.error(texts.NO_PORT.format(args.port or "7860 or the next hundred", error))
         if not args.workspace and not args.no_own_images:
             own.attach(launched[0])
         page.block_thread()

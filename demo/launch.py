@@ -10,7 +10,7 @@ from core.config import preset as configured
 from core.data.datasets import OPTIONS, load_dataset
 from core.data.imports.options import ImportOptions
 from core.errors import InputError
-from core.runtime.cache_folder import cache_folder
+from core.runtime.cache_folder import cache_folder, usable
 from core.runtime.executors import LocalExecutor
 from core.runtime.temporary import Scratch
 from demo.session.engine import CoreEngine
@@ -28,9 +28,9 @@ def open_labs(
     """Return a lab for each data set and preset, in that order, each to be started when it is first visited.
 
     They share the data, the worker processes and the folder of states, and are fitted one at a time. Raises DataError for a data
-    set, InputError for a preset that is unknown.
+    set, InputError for a preset that is unknown, StoreError for a cache folder that cannot be written.
     """
-    folder = Path(cache) if cache else cache_folder()
+    folder = usable(Path(cache)) if cache else cache_folder()
     for name in presets:
         configured(name)
     executor, turn, labs = LocalExecutor(), threading.Lock(), []

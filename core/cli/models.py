@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.cli.options import import_options
 from core.cli.output import ProgressBar
+from core.runtime.cache_folder import cache_folder, usable
 from core.runtime.progress import Progress
 
 if TYPE_CHECKING:
@@ -63,7 +65,11 @@ def unfitted(args: argparse.Namespace) -> LMEraser:
     from core.lmeraser.state_store import DirectoryStore
     from core.runtime.executors import LocalExecutor
 
-    return LMEraser(configuration(args), frozen_backbone(args), DirectoryStore(args.cache / "states"), LocalExecutor(args.workers))
+    return LMEraser(configuration(args), frozen_backbone(args), DirectoryStore(_cache(args) / "states"), LocalExecutor(args.workers))
+
+
+def _cache(args: argparse.Namespace) -> Path:
+    return usable(args.cache) if args.cache else cache_folder()
 
 
 def fitted(args: argparse.Namespace, data: Dataset, bar: ProgressBar) -> LMEraser:
@@ -71,7 +77,7 @@ def fitted(args: argparse.Namespace, data: Dataset, bar: ProgressBar) -> LMErase
     from core.backbone.feature_cache import features_file
 
     eraser = unfitted(args)
-    features = features_file(args.cache, data.train)
+    features = features_file(_cache(args), data.train)
     eraser.load_features(features)
     eraser.fit(data.train, progress=bar)
     if eraser.derived_images_:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from core.cli.output import ProgressBar
 from core.errors import InputError
-from core.runtime.cache_folder import cache_folder
 
 if TYPE_CHECKING:
     from core.data.imports.options import ImportOptions
@@ -76,7 +75,7 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     )
     add_device_option(command)
     command.add_argument("--workers", type=int, help="worker processes (default: one per core)")
-    command.add_argument("--cache", type=Path, default=cache_folder(), help="folder for fitted states")
+    command.add_argument("--cache", type=Path, help="folder for fitted states (default: the user's cache)")
     add_json_option(command)
 
 

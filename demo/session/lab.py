@@ -113,7 +113,8 @@ class Lab:
             self._say(Fit("failed", error=f"{error} {texts.REPAIR}" if isinstance(error, RepairNeeded) else str(error)))
         except BaseException as error:
             self._say(Fit("failed", error=type(error).__name__))
-            raise
+            if not self.closing:  # its processes end with the program
+                raise
 
     def _tested(self) -> None:
         try:

@@ -20,6 +20,7 @@ OWN_IMAGES, OWN_BACK = "Use your own images", "Your images: report and delete"
 TAB_RESULT, TAB_COMPARE, TAB_PROOF, TAB_CLUSTERS, TAB_LEDGER, TAB_LEARN = "Result", "Compare", "Proof", "Clusters", "Ledger", "Learn"
 UNDER_WAY = "A request is being completed."
 REPAIR = "Start the page with --repair to fix this; nothing that is still there is lost."
+NO_PORT = "The page cannot listen on port {} ({}). Name a free one with --port, or another --host."
 INTERRUPTED = "The server is shutting down. A recorded request is completed at the next start."
 
 

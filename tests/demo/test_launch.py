@@ -1,5 +1,8 @@
 """The app's command line: what is offered, and unknown names answered with what exists."""
 
+import os
+import socket
+import subprocess
 import sys
 import threading
 from types import SimpleNamespace
@@ -7,9 +10,11 @@ from types import SimpleNamespace
 import pytest
 
 import app
-from core.errors import DataError, InputError, RepairNeeded
+from core.__main__ import main
+from core.errors import DataError, InputError, RepairNeeded, StoreError
 from demo import texts
 from demo.launch import open_labs
+from tests.conftest import ROOT
 
 
 def test_names_are_lists_with_commas_each_once():
@@ -77,3 +82,27 @@ def test_a_first_model_that_cannot_be_made_is_said_in_the_terminal_as_well(capsy
     for state in ("ready", "failed"):
         app.told(SimpleNamespace(fit=SimpleNamespace(state=state, error="it holds another letter")), fit)
     assert capsys.readouterr().err == "error: it holds another letter\n"
+
+
+@pytest.mark.slow
+def test_a_port_in_use_and_a_cache_that_cannot_be_written_are_said_in_words(tmp_path):
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
+        command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port)]
+        environment = os.environ | {"XDG_CACHE_HOME": "/dev/null", "TMPDIR": str(tmp_path)}
+        ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 2
+    assert f"cannot listen on port {port}" in ended.stderr and "--port" in ended.stderr
+    assert "/dev/null/lmeraser-lab cannot be written" in ended.stderr and "--cache" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.name != "gradio"] == []  # that one is empty, and Gradio's
+
+
+def test_a_named_cache_folder_that_cannot_be_written_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="--cache"):
+        open_labs(["digits"], ["fast"], tmp_path / "file" / "cache")
+    assert main(["fit", "--limit", "20", "--cache", str(tmp_path / "file" / "cache")]) == 2
+    assert "--cache" in capsys.readouterr().err
