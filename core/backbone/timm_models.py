@@ -35,7 +35,9 @@ def timm_model(name: str) -> TimmModel:
     settings, timm = _settings(name), import_timm()
     architecture, _, file = name.partition(":")
     try:
-        if file and not name.startswith(LOCAL):
+        if name.startswith(LOCAL):  # not through timm, which would also unpickle
+            model = _local(Path(name.removeprefix(LOCAL)))
+        elif file:
             model = timm.create_model(architecture, pretrained=False, num_classes=0)
             _fill(model, Path(file))
         else:
@@ -47,7 +49,7 @@ def timm_model(name: str) -> TimmModel:
             f"The weights of {name!r} are neither in the local cache nor available from the Hugging Face Hub "
             f"({type(error).__name__}: {str(error)[:120]}). Connect once to cache them; 'embedded' works offline."
         ) from error
-    known = {**model.pretrained_cfg, **{key: settings[key] for key in ("input_size", "mean", "std") if key in settings}}
+    known = {**model.pretrained_cfg, **{key: settings[key] for key in ("input_size", "mean", "std", "license") if settings.get(key)}}
     return TimmModel(model, int(known["input_size"][-1]), list(known["mean"]), list(known["std"]), str(known.get("license") or "unknown"))
 
 
@@ -67,6 +69,18 @@ def _settings(name: str) -> dict[str, Any]:
             f"timm has no model {architecture!r}. List the names with timm.list_models(); give {NAMES}; 'embedded' works without a network."
         )
     return config.to_dict()
+
+
+def _local(folder: Path) -> Any:
+    """Return the model of a folder as timm saves it, from its config.json and model.safetensors; raises BackboneError."""
+    described = json.loads((folder / "config.json").read_text("utf-8"))
+    arguments = {key: value for key, value in (described.get("model_args") or {}).items() if key not in ("num_classes", "pretrained")}
+    try:
+        model = import_timm().create_model(str(described["architecture"]), pretrained=False, num_classes=0, **arguments)
+    except (KeyError, TypeError, RuntimeError) as error:
+        raise BackboneError(f"{folder / 'config.json'} names no architecture that timm can make ({str(error)[:120]}).") from error
+    _fill(model, folder / "model.safetensors")
+    return model
 
 
 def _fill(model: Any, file: Path) -> None:

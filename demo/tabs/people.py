@@ -53,9 +53,7 @@ class People:
         return {"people": html("", "lm-people", js_on_load=PEOPLE_JS)}
 
     def show(self, visitor: Visitor) -> Updates:
-        """Return the table with the forecasts known so far; nothing where there are no persons."""
-        if not self:
-            return {}
+        """Return the table with the forecasts known so far."""
         left, known = self._left(visitor), self._of(visitor)
         shown = list(left)[:MOST_SHOWN]
         places = {name: place for place, name in enumerate(self.rows)}

@@ -68,7 +68,7 @@ CAPACITY_INFO = "Your model stays as it is. Takes at most a minute and a half."
 CAPACITY_BEGINS = "Starting with a copy of the model"
 NO_FULL_TIME = "Full retraining was not measured on this machine yet. Run it on the Result tab first."
 NO_COPY = "This workspace has one model for everyone and keeps no copies. Use: python -m core bench capacity."
-CHART_CAPACITY = "Seconds in total, by images forgotten one after another"
+CHART_CAPACITY = "Seconds in total, by images forgotten"
 
 
 def capacity_line(full: float) -> str:

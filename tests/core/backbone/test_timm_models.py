@@ -120,6 +120,22 @@ def test_a_local_folder_as_timm_writes_it(tmp_path):
     assert isinstance(load_backbone(spec), Backbone) and input_size(spec.name) == 64
 
 
+def test_a_folder_that_timm_saved_is_read_with_its_classifier_left_out_and_nothing_is_unpickled(tmp_path):
+    import timm
+
+    model = timm.create_model("resnet18", pretrained=False, num_classes=7)
+    timm.models.save_for_hf(model, tmp_path / "saved", model_config={"num_classes": 7}, safe_serialization="both")
+    found = timm_model(f"local-dir:{tmp_path / 'saved'}").model
+    assert torch.equal(found.layer4[1].conv2.weight, model.layer4[1].conv2.weight) and found.num_classes == 0
+    (tmp_path / "saved" / "model.safetensors").unlink()
+    with pytest.raises(BackboneError, match="model.safetensors cannot be read"):
+        timm_model(f"local-dir:{tmp_path / 'saved'}")  # pytorch_model.bin lies there, too
+    described = json.loads((tmp_path / "saved" / "config.json").read_text())
+    (tmp_path / "saved" / "config.json").write_text(json.dumps(described | {"architecture": "no_such_net"}))
+    with pytest.raises(BackboneError, match="names no architecture"):
+        timm_model(f"local-dir:{tmp_path / 'saved'}")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
