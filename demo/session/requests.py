@@ -56,7 +56,6 @@ class Spent:
     root: str  # of the model that they began with
     seconds: tuple[float, ...]
     full: float
-    images: int
     over: bool = False
 
     @property

@@ -103,14 +103,14 @@ def _measure(model: Model, full: float, send: Callable[[Any], None], cancel: thr
         except CancelledError:  # what was measured stays
             break
         seconds.append(copy.outcome.seconds.total)
-        now, spent = time.monotonic(), Spent(root, tuple(seconds), full, len(ids))
+        now, spent = time.monotonic(), Spent(root, tuple(seconds), full)
         if spent.exhausted or now - began > MOST_SECONDS:
             break
         if now - told > TOLD:
             told = now
             send(spent)
     if seconds:
-        send(Spent(root, tuple(seconds), full, len(ids), over=True))
+        send(Spent(root, tuple(seconds), full, over=True))
 
 
 def _chart(spent: Spent | None) -> dict[str, Any]:

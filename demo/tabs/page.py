@@ -148,7 +148,7 @@ class Page:
         root = visitor.model.root if visitor.model is not None else ""
         visitor.shown_root = root if self.lab.under_way is None else ""  # a request changes more than the model, and not all at once
         shown = {"status": self.context.status(visitor), **self.request.show(visitor), **self.map.show(visitor)}
-        if self.lab.samples.subjects:
+        if self.selecting.people.rows:
             shown |= self.selecting.people.show(visitor)
         if visitor.story == "result":
             shown |= self.request.card.show(visitor)

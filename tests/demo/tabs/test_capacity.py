@@ -79,7 +79,7 @@ def test_it_is_refused_where_it_cannot_be_measured(lab, site, tmp_path):
 
 
 def test_the_chart_has_the_sums_and_the_line():
-    spent = Spent("r", (1.0, 2.0, 3.0), 4.0, 10)
+    spent = Spent("r", (1.0, 2.0, 3.0), 4.0)
     figure = charts.capacity(spent.seconds, spent.full)
     assert list(figure.data[0].y) == [0.0, 1.0, 3.0, 6.0]
     assert figure.layout.shapes[0].y0 == 4.0

@@ -370,6 +370,9 @@ def test_a_person_whom_a_workspace_has_forgotten_is_not_listed(tmp_path):
     people = Page(lab, Jobs()).selecting.people
     assert list(people.rows) == ["p0", "p1"]
     assert [name for _, name in people.choices()] == ["p0", "p1"]
+    emptied = fitted(tmp_path, replace(samples, subjects=("",) * 60))
+    page = Page(emptied, Jobs())
+    assert not page.selecting.people and "people" not in page.everything(emptied.enter())
 
 
 def test_many_persons_are_shown_in_part(tmp_path, monkeypatch):
