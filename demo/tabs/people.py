@@ -25,7 +25,7 @@ MOST_SECONDS = 10.0  # of planning for one look at the table
 PEOPLE_JS = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("[data-person]");
-  if (button) trigger("click", { person: Number(button.dataset.person) });
+  if (button) trigger("click", { person: button.dataset.person });
 });
 """
 
@@ -56,8 +56,7 @@ class People:
         """Return the table with the forecasts known so far."""
         left, known = self._left(visitor), self._of(visitor)
         shown = list(left)[:MOST_SHOWN]
-        places = {name: place for place, name in enumerate(self.rows)}
-        rows = [(places[name], name, f"{len(left[name]):,}", *known.get(name, ("…", "…"))) for name in shown]
+        rows = [(name, f"{len(left[name]):,}", *known.get(name, ("…", "…"))) for name in shown]
         return {"people": toolbar.people(rows, len(left) - len(shown))}
 
     async def look(self, token: str | None) -> AsyncIterator[Updates]:
@@ -78,10 +77,9 @@ class People:
     def choose(self, token: str | None, event: gr.EventData) -> Updates:
         """Select what is left of a person; raises InputError for one that is none."""
         visitor = self.context.guest(token)
-        place = event._data.get("person") if isinstance(event._data, dict) else None
-        if not isinstance(place, int) or not 0 <= place < len(self.rows):
-            raise InputError(texts.NO_PERSON.format(str(place)[:20], len(self.rows)))
-        name = list(self.rows)[place]
+        name = event._data.get("person") if isinstance(event._data, dict) else None
+        if not isinstance(name, str) or name not in self.rows:
+            raise InputError(texts.NO_PERSON.format(str(name)[:40], len(self.rows)))
         return self.request.present(visitor, self._left(visitor).get(name, []))
 
     def _forecast(self, visitor: Visitor, model: Model, send: Callable[[Any], None], cancel: threading.Event) -> None:

@@ -26,8 +26,8 @@ def top(offers: Offers, here: Pair) -> Markup:
     return render("toolbar", "top", pickers=pickers, paths=paths, dataset=dataset, preset=preset, own=own)
 
 
-def people(rows: Sequence[tuple[int, str, str, str, str]], more: int) -> Markup:
-    """The table of persons: (place, name, pictures, clusters, time) of each, and how many more there are."""
+def people(rows: Sequence[tuple[str, str, str, str]], more: int) -> Markup:
+    """The table of persons: (name, pictures, clusters, time) of each, and how many more there are."""
     return render("toolbar", "people", rows=rows, more=more)
 
 
